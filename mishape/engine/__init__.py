@@ -1,0 +1,1 @@
+"""The engine: sample, label, image, detect. It never imports em, learn or plugins."""

@@ -1,0 +1,111 @@
+"""The base of everything that a scene file can name: parameters, schema, docs and behaviour in one class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from hashlib import blake2b
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ModelWrapValidatorHandler,
+    Strict,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+from pydantic_core import CoreSchema, InitErrorDetails, core_schema
+
+from mishape.engine import registry
+from mishape.engine.errors import PluginError
+from mishape.engine.wording import problem, reword, shown
+
+Real = Annotated[float, Strict()]
+"""A finite number; text such as ``"3"`` is refused rather than converted."""
+Whole = Annotated[int, Strict()]
+"""An integer; ``true`` and ``3.0`` are refused."""
+Flag = Annotated[bool, Strict()]
+"""``true`` or ``false``."""
+
+
+class Model(BaseModel):
+    """A frozen, strict model: unknown keys are refused with a suggestion, errors are worded for users."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _in_our_words(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return handler(data)
+        except ValidationError as error:
+            lines = [
+                InitErrorDetails(type=reword(line, cls.model_fields), loc=line["loc"], input=line["input"])
+                for line in error.errors(include_url=False)
+            ]
+            raise ValidationError.from_exception_data(cls.__name__, lines) from None
+
+
+class Component(Model):
+    """A plugin's base: subclass it, give ``kind`` as a `Literal` and the verb of its family.
+
+    `presets` maps a preset's name to parameter values; they fill what the user leaves out.
+    """
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    kind: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_from_preset(cls, data: Any) -> Any:
+        name = data.get("preset") if isinstance(data, Mapping) else None
+        return {**cls.presets.get(str(name), {}), **data} if name is not None else data
+
+    @cached_property
+    def digest(self) -> str:
+        """A hash of the canonical JSON of all parameters: the key of every cache."""
+        return blake2b(self.model_dump_json().encode(), digest_size=16).hexdigest()
+
+
+class PluginField:
+    """Annotates a field that holds a component of one family, chosen by ``kind``.
+
+    ``Annotated[Microscope, PluginField("microscopes")]`` reads ``kind``, loads that one class and validates its own
+    parameters; a bare text is short for ``{kind: text}``.
+    """
+
+    def __init__(self, family: str) -> None:
+        self.family = family
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.with_info_plain_validator_function(
+            self._validate,
+            serialization=core_schema.plain_serializer_function_ser_schema(_as_plain),
+        )
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"x-mishape-family": self.family}
+
+    def _validate(self, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, str):
+            value = {"kind": value}
+        if not isinstance(value, Mapping):
+            return registry.checked(self.family, value)
+        if "kind" not in value:
+            raise problem(f"required key 'kind' is missing: choose one of {', '.join(registry.kinds(self.family))}")
+        if not isinstance(value["kind"], str):
+            raise problem(f"kind {shown(value['kind'])} is not text")
+        try:
+            cls = registry.load(self.family, value["kind"])
+        except PluginError as error:
+            raise problem(str(error)) from None
+        return cls.model_validate(dict(value), context=info.context)
+
+
+def _as_plain(component: Any) -> Any:
+    return component.model_dump(mode="json")

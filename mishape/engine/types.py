@@ -1,0 +1,249 @@
+"""The nouns of the engine: Grid, Mesh, Implicit, Shape, Emitters, Raster, Sample.
+
+Points are xyz in nm, float64. Images are (Z, Y, X). The world's origin is the centre of the field and +z points away
+from the objective, into the sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+import numpy as np
+import pydantic
+from numpy.typing import NDArray
+from pydantic import ConfigDict, Field, model_validator
+
+from mishape.engine.errors import ShapeError
+
+if TYPE_CHECKING:
+    from mishape.engine.scene import Scene
+
+Points = NDArray[np.float64]
+Array = Any
+"""An array of any library that follows the array-API standard (numpy, CuPy, torch)."""
+
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+MAX_VOXELS = 2**33
+
+
+@pydantic.dataclasses.dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
+class Grid:
+    """The pixels of a view: where each pixel's centre lies in the world.
+
+    Parameters
+    ----------
+    shape
+        Number of planes, rows and columns (Z, Y, X).
+    pixel_nm
+        Edge of a square pixel in object space, nm.
+    z_step_nm
+        Distance between planes, nm; needed for more than one plane unless `planes_nm` lists them.
+    planes_nm
+        The planes' z, nm, any spacing and offset, in place of `z_step_nm`. A plane's z is the objective's travel,
+        counted from where it is paraxially focused on the world's origin.
+
+    Notes
+    -----
+    Pixel i of n has its centre at ``(i - (n - 1) / 2) * pixel_nm``: a grid of an odd number of pixels has a pixel
+    centred on the origin, one of an even number has the origin on a corner between four pixels.
+    """
+
+    shape: tuple[Count, Count, Count]
+    pixel_nm: float = Field(gt=0, le=1e5)
+    z_step_nm: float | None = Field(default=None, gt=0, le=1e6)
+    planes_nm: tuple[float, ...] | None = None
+
+    @model_validator(mode="after")
+    def _planes_are_known(self) -> Self:
+        planes = self.shape[0]
+        if planes * self.shape[1] * self.shape[2] > MAX_VOXELS:
+            raise ValueError(f"{self.shape} has more than {MAX_VOXELS} pixels: make the grid smaller")
+        if self.planes_nm is not None and self.z_step_nm is not None:
+            raise ValueError("give z_step_nm or planes_nm, not both")
+        if self.planes_nm is not None and len(self.planes_nm) != planes:
+            raise ValueError(f"planes_nm lists {len(self.planes_nm)} planes but shape has {planes}: make them equal")
+        if planes > 1 and self.planes_nm is None and self.z_step_nm is None:
+            raise ValueError(f"{planes} planes need z_step_nm or planes_nm")
+        return self
+
+    def centers_nm(self) -> tuple[Points, Points, Points]:
+        """Return the centres of planes, rows and columns: three 1D arrays (z, y, x) in nm."""
+        planes, rows, columns = self.shape
+        if self.planes_nm is not None:
+            z = np.asarray(self.planes_nm, dtype=np.float64)
+        else:
+            z = _centered(planes) * (self.z_step_nm or 0.0)
+        return z, _centered(rows) * self.pixel_nm, _centered(columns) * self.pixel_nm
+
+    def half_field_nm(self) -> tuple[float, float]:
+        """Return half the field's width along x and half its height along y, nm, to the outer edges of its pixels."""
+        return self.shape[2] * self.pixel_nm / 2, self.shape[1] * self.pixel_nm / 2
+
+
+def _centered(count: int) -> Points:
+    return np.arange(count, dtype=np.float64) - (count - 1) / 2
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """A triangle mesh.
+
+    Parameters
+    ----------
+    vertices_nm
+        (n, 3) float64, xyz in nm.
+    faces
+        (m, 3) int64, indices into the vertices; counter-clockwise seen from outside.
+    """
+
+    vertices_nm: Points
+    faces: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Implicit:
+    """A solid given by a function instead of triangles.
+
+    Parameters
+    ----------
+    field
+        (n, 3) points in nm -> (n,) values: negative inside, positive outside, zero on the surface, continuous, and
+        close to a signed distance in nm near the surface (|gradient| near 1; it need not be exact).
+    bounds_nm
+        (2, 3): lowest and highest corner of a box that holds the solid.
+    step_nm
+        A voxel that resolves the thinnest part; used when a mesh is derived.
+    """
+
+    field: Callable[[Points], Points]
+    bounds_nm: Points
+    step_nm: float
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A solid: a mesh, an implicit function, or both; each derives what it lacks on demand.
+
+    Parameters
+    ----------
+    id
+        Provenance and split key: samples of one id never stand in two splits.
+    mesh, implicit
+        At least one is given. With both, the implicit function decides what is inside.
+    fold
+        Split key of the library (its source volume), if it has folds.
+    source, licence
+        Where the shape comes from and on what terms; they travel into every dataset made from it.
+    """
+
+    id: str
+    mesh: Mesh | None = None
+    implicit: Implicit | None = None
+    fold: str | None = None
+    source: str = ""
+    licence: str = ""
+
+    def __post_init__(self) -> None:
+        if self.mesh is None and self.implicit is None:
+            raise ShapeError(f"shape {self.id!r} has neither a mesh nor an implicit function: give one")
+
+    @cached_property
+    def surface(self) -> Mesh:
+        """The given mesh, or one derived from the implicit function."""
+        if self.mesh is not None:
+            return self.mesh
+        from mishape.engine.meshing import mesh_of_implicit
+
+        assert self.implicit is not None
+        return mesh_of_implicit(self.implicit)
+
+    @cached_property
+    def bounds_nm(self) -> Points:
+        """Lowest and highest corner, (2, 3) nm; tight for a mesh, enclosing for an implicit function."""
+        if self.mesh is None:
+            assert self.implicit is not None
+            return self.implicit.bounds_nm
+        return np.stack([self.mesh.vertices_nm.min(axis=0), self.mesh.vertices_nm.max(axis=0)])
+
+    def inside(self, points_nm: Points) -> NDArray[np.bool_]:
+        """Tell which of (n, 3) points lie inside the solid."""
+        if self.implicit is not None:
+            return np.asarray(self.implicit.field(points_nm) < 0)
+        from mishape.engine.geometry import inside_mesh
+
+        return inside_mesh(self.surface, points_nm)
+
+    def moved(self, rotation: Points, offset_nm: Points) -> Shape:
+        """Return the shape rotated by a (3, 3) matrix about its own origin, then shifted by (3,) nm."""
+        from mishape.engine.geometry import move_implicit, move_mesh
+
+        return replace(
+            self,
+            mesh=None if self.mesh is None else move_mesh(self.mesh, rotation, offset_nm),
+            implicit=None if self.implicit is None else move_implicit(self.implicit, rotation, offset_nm),
+        )
+
+
+@dataclass(frozen=True)
+class Emitters:
+    """Point emitters in the world.
+
+    Parameters
+    ----------
+    xyz_nm
+        (n, 3) positions, nm.
+    photons
+        (n,) photons that reach the camera plane from each emitter per exposure, summed over an unbounded plane, for
+        an open detector and unit excitation.
+    owner
+        (n,) number of the scene's object that each emitter belongs to; all 0 if not given.
+    """
+
+    xyz_nm: Array
+    photons: Array
+    owner: Array | None = None
+
+    def __len__(self) -> int:
+        return int(self.xyz_nm.shape[0])
+
+
+@dataclass(frozen=True)
+class Raster:
+    """An array on a grid: (Z, Y, X) data with the physical size of its voxels."""
+
+    data: NDArray[Any]
+    grid: Grid
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Everything that `simulate` returns.
+
+    Parameters
+    ----------
+    scene
+        The scene that was simulated.
+    shapes
+        One posed shape per object, in the world.
+    emitters
+        The emitters of all objects; `owner` tells whose.
+    photons
+        Per view: expected photons, (Z, Y, X) float64, without background and noise.
+    images
+        Per view: what the camera or detector recorded, (Z, Y, X) uint16.
+    truths
+        By name, ``view.truth`` where a truth has one raster per view: a `Raster`, or an array with one row per item.
+    record
+        Plain data: index, split, shape ids, poses, doses, flags.
+    """
+
+    scene: Scene
+    shapes: tuple[Shape, ...]
+    emitters: Emitters
+    photons: Mapping[str, NDArray[np.float64]]
+    images: Mapping[str, NDArray[np.uint16]]
+    truths: Mapping[str, Raster | NDArray[Any]] = field(default_factory=dict)
+    record: Mapping[str, Any] = field(default_factory=dict)

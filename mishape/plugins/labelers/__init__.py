@@ -1,0 +1,1 @@
+"""Built-in labelers: the file name is the kind."""

@@ -1,0 +1,1 @@
+"""Built-in microscopes: the file name is the kind."""

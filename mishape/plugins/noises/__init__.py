@@ -1,0 +1,1 @@
+"""Built-in noises: the file name is the kind."""

@@ -1,0 +1,1 @@
+"""Built-in answers to the hooks: pictures and the report page."""

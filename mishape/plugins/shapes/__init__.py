@@ -1,0 +1,1 @@
+"""Built-in shapes: the file name is the kind."""

@@ -1,0 +1,1 @@
+"""Built-in truths: the file name is the kind."""
