@@ -1,0 +1,193 @@
+"""The joint low-rank operator of a microscope on a grid.
+
+Over the emitters' range of z, the PSFs of all planes together are written as
+h_p(r; z) = sum over k of u_pk(r) v_k(z), by a singular value decomposition over z. One forward FFT per k then serves
+every plane, and one inverse FFT per plane makes the image. The integration over the pixel's area and the division by
+the spreading window's spectrum are part of the operator.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mishape.engine.optics import table_reader
+from mishape.engine.spreading import window_beta, window_spectrum
+from mishape.engine.types import Grid, Points
+
+PSF = Callable[[Points, Points, float], Points]
+
+Z_STEP_NM = 20.0
+"""Spacing of the z nodes; linear interpolation between them costs 0.1 % of the peak at NA 1.4."""
+Z_BIN_NM = 250.0
+"""The z range grows in such steps, so that few operators serve many samples."""
+RANK_ERROR = 1e-3
+"""Largest error of the low-rank PSF, as a fraction of its peak."""
+REACH_LEVEL = 1e-5
+"""Fraction of the PSF's peak below which light from further away no longer counts."""
+MIN_REACH_NM, MAX_REACH_NM = 5_000.0, 40_000.0
+"""Emitters closer to the field than the first always count; further away than the second never."""
+BAND_LIMIT = 0.45
+"""Highest frequency, in cycles per grid point, that the spreading grid carries."""
+BAND_LEVEL = 5e-3
+"""An OTF below this counts as ended."""
+STEPS_PER_PIXEL = 16
+"""Radial table steps per pixel; cubic interpolation between them costs 1e-5 of the peak at usual pixels."""
+
+
+@dataclass(frozen=True)
+class Operator:
+    """A microscope's operator on one grid, for emitters within one range of z.
+
+    Parameters
+    ----------
+    spectra
+        (planes, rank, rows, columns // 2 + 1) complex: OTFs with pixel integration and the window divided out.
+    axial
+        (nodes, rank): v_k at the z nodes.
+    z_start_nm, z_step_nm
+        The first z node and the spacing.
+    size
+        Rows and columns of the periodic spreading grid.
+    finer
+        Points of that grid per pixel, along each axis.
+    margin_nm
+        Emitters further than this outside the field are left out.
+    beta
+        Shape parameter of the spreading window.
+    """
+
+    spectra: NDArray[np.complex128]
+    axial: Points
+    z_start_nm: float
+    z_step_nm: float
+    size: tuple[int, int]
+    finer: int
+    margin_nm: float
+    beta: float
+
+    @property
+    def cells(self) -> int:
+        """Points of the spreading grid."""
+        return self.size[0] * self.size[1]
+
+
+def z_half_range(deepest_nm: float) -> float:
+    """Return the half-range of z that an operator covers for emitters as far from z = 0 as this."""
+    return max(1, math.ceil(deepest_nm / Z_BIN_NM)) * Z_BIN_NM
+
+
+def build_operator(psf: PSF, grid: Grid, half_range_nm: float, padding: float = 1.0) -> Operator:
+    """Build the operator for emitters with abs(z) up to half_range_nm.
+
+    Parameters
+    ----------
+    psf
+        ``psf(r_nm, z_nm, focus_nm)`` as in `PSFMicroscope`.
+    padding
+        Multiplies the reach beyond the field that is taken into account; the image hardly depends on it.
+    """
+    focuses = grid.centers_nm()[0]
+    nodes = np.linspace(-half_range_nm, half_range_nm, 2 * round(half_range_nm / Z_STEP_NM) + 1)
+    margin_nm = padding * _reach_nm(psf, nodes, focuses)
+    finer = _finer(psf, grid.pixel_nm, focuses)
+    size = _grid_size(grid, finer, margin_nm)
+    step_nm = grid.pixel_nm / STEPS_PER_PIXEL
+    distance = _distances(size, grid.pixel_nm / finer)
+    radii = np.arange(int(distance.max() / step_nm) + 4) * step_nm
+    radial, axial = _factorise(psf, radii, nodes, focuses)
+    kernels = _on_grid(radial, distance, step_nm) * (grid.pixel_nm**2)
+    beta = window_beta(BAND_LIMIT)
+    return Operator(
+        spectra=_spectra(kernels, finer, beta),
+        axial=axial,
+        z_start_nm=float(nodes[0]),
+        z_step_nm=float(nodes[1] - nodes[0]),
+        size=size,
+        finer=finer,
+        margin_nm=margin_nm,
+        beta=beta,
+    )
+
+
+def _reach_nm(psf: PSF, nodes: Points, focuses: Points) -> float:
+    """Return the distance beyond which the PSF stays below REACH_LEVEL of its peak, at the ends of the z range."""
+    radii = np.concatenate([np.arange(0, 2000, 50.0), np.arange(2000, MAX_REACH_NM, 250.0)])
+    ends = np.array([nodes[0], 0.0, nodes[-1]])
+    tables = np.concatenate([psf(radii, ends, float(focus)) for focus in (focuses.min(), focuses.max())])
+    seen = radii[(tables > REACH_LEVEL * tables.max()).any(axis=0)]
+    return float(np.clip(seen.max(initial=0.0), MIN_REACH_NM, MAX_REACH_NM))
+
+
+def _finer(psf: PSF, pixel_nm: float, focuses: Points) -> int:
+    """Return how many grid points a pixel needs along each axis, so that the in-focus OTF ends below BAND_LIMIT."""
+    from scipy.special import j0
+
+    focus = float(focuses[np.argmin(np.abs(focuses))])
+    step_nm = pixel_nm / STEPS_PER_PIXEL
+    radii = np.arange(0, max(30 * pixel_nm, 3000.0), step_nm)
+    taper = np.cos(math.pi / 2 * radii / radii[-1]) ** 2
+    ring = psf(radii, np.array([focus]), focus)[0] * taper * radii
+    frequency = np.linspace(0, 4 / pixel_nm, 161)
+    otf = np.abs(j0(2 * math.pi * np.multiply.outer(frequency, radii)) @ ring)
+    ends = frequency[otf > BAND_LEVEL * otf[0]].max()
+    return max(1, math.ceil(float(ends) * pixel_nm / BAND_LIMIT - 1e-9))
+
+
+def _grid_size(grid: Grid, finer: int, margin_nm: float) -> tuple[int, int]:
+    """Return rows and columns: the field, the emitters beyond it, and their reach, so that no wrapped light counts."""
+    from scipy.fft import next_fast_len
+
+    beyond = 2 * math.ceil(margin_nm / grid.pixel_nm)
+    rows, columns = (next_fast_len((n + beyond) * finer, real=True) for n in grid.shape[1:])
+    return rows, columns
+
+
+def _distances(size: tuple[int, int], spacing_nm: float) -> Points:
+    """Return each grid point's distance from point (0, 0) on the periodic grid: (rows, columns) nm."""
+    rows, columns = (np.minimum(np.arange(n), n - np.arange(n)) * spacing_nm for n in size)
+    return np.hypot(rows[:, None], columns[None, :])
+
+
+def _factorise(psf: PSF, radii: Points, nodes: Points, focuses: Points) -> tuple[Points, Points]:
+    """Return u (planes, rank, radii) and v (nodes, rank), of the least rank that keeps RANK_ERROR."""
+    table = np.stack([psf(radii, nodes, float(focus)) for focus in focuses], axis=1)
+    flat = table.reshape(len(nodes), -1)
+    area = np.tile(np.sqrt(radii + radii[1]), len(focuses))
+    left, singular, right = np.linalg.svd(flat * area, full_matrices=False)
+    rank = _rank(flat, left * singular, right / area)
+    axial, radial = (left * singular)[:, :rank], (right / area)[:rank]
+    return np.moveaxis(radial.reshape(rank, len(focuses), -1), 0, 1), axial
+
+
+def _rank(flat: Points, left: Points, right: Points) -> int:
+    residual = flat.copy()
+    allowed = RANK_ERROR * np.abs(flat).max()
+    for rank in range(1, len(left) + 1):
+        residual -= np.multiply.outer(left[:, rank - 1], right[rank - 1])
+        if np.abs(residual).max() <= allowed:
+            return rank
+    return len(left)
+
+
+def _on_grid(radial: Points, distance: Points, step_nm: float) -> Points:
+    """Read the radial functions at every grid point: (planes, rank, rows, columns)."""
+    unique, where = np.unique(distance, return_inverse=True)
+    reader = table_reader(unique / step_nm, radial.shape[-1])
+    values = (reader @ radial.reshape(-1, radial.shape[-1]).T).T
+    return values[:, where.reshape(distance.shape)].reshape(*radial.shape[:2], *distance.shape)
+
+
+def _spectra(kernels: Points, finer: int, beta: float) -> NDArray[np.complex128]:
+    """Return the kernels' OTFs with the pixel's area integrated and the spreading window divided out."""
+    from scipy.fft import fftfreq, rfft2, rfftfreq
+
+    rows, columns = fftfreq(kernels.shape[-2]), rfftfreq(kernels.shape[-1])
+    # A pixel is `finer` grid points wide; np.sinc(x) = sin(pi x) / (pi x).
+    along_rows, along_columns = (np.sinc(f * finer) / window_spectrum(f, beta) for f in (rows, columns))
+    spectra: NDArray[np.complex128] = rfft2(kernels) / finer**2
+    return spectra * along_rows[:, None] * along_columns

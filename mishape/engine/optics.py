@@ -1,0 +1,153 @@
+"""Pupils to radial PSF tables, on the host in float64.
+
+The model is the image of a freely rotating dipole through an aplanatic objective of high NA: three Bessel integrals
+over the pupil's angle (Richards & Wolf, Proc. R. Soc. A 253, 358, 1959; for emission Török & Varga, Appl. Opt. 36,
+2305, 1997), in matched media. The same sum serves unpolarised excitation.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mishape.engine.types import Points
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+
+def vector_psf(r_nm: Points, z_nm: Points, na: float, wavelength_nm: float, index: float) -> Points:
+    """Return the intensity of a freely rotating dipole's image, as the fraction of its light per nm^2.
+
+    Parameters
+    ----------
+    r_nm
+        (n_r,) lateral distances from the axis, nm.
+    z_nm
+        (n_z,) axial distances of the emitter from the focal plane, nm.
+    na, wavelength_nm, index
+        Numerical aperture (below the index), vacuum wavelength in nm, refractive index of the matched media.
+
+    Returns
+    -------
+    (n_z, n_r) float64. Over an unbounded plane each row integrates to 1: by Parseval's theorem for the Hankel
+    transform the three integrals carry 8 pi (1 - cos alpha) / k^2, so nothing is cut off and renormalised.
+
+    Notes
+    -----
+    I_m = integral over theta of sqrt(cos) sin g_m J_m(k r sin) exp(i k z cos) with g = (1 + cos, sin, 1 - cos);
+    the intensity is |I_0|^2 + 2 |I_1|^2 + |I_2|^2.
+    """
+    alpha = math.asin(na / index)
+    k = 2 * math.pi * index / wavelength_nm
+    r_max, z_max = (float(np.max(np.abs(axis), initial=0)) for axis in (r_nm, z_nm))
+    theta, weight = pupil_nodes(alpha, k * (r_max * math.sin(alpha) + z_max * (1 - math.cos(alpha))))
+    sin, cos = np.sin(theta), np.cos(theta)
+    # exp(ikz) is common to the whole pupil and leaves the intensity: without it the phases stay small.
+    pupil = np.exp(1j * k * np.multiply.outer(z_nm, cos - 1)) * (weight * np.sqrt(cos) * sin)
+    intensity = np.zeros((len(z_nm), len(r_nm)))
+    orders = zip(_bessels(np.multiply.outer(k * sin, r_nm)), (1 + cos, sin, 1 - cos), (1, 2, 1), strict=True)
+    for bessel, g, times in orders:
+        intensity += times * (((pupil.real * g) @ bessel) ** 2 + ((pupil.imag * g) @ bessel) ** 2)
+    return intensity * (k**2 / (8 * math.pi * (1 - math.cos(alpha))))
+
+
+def pupil_nodes(alpha: float, phase: float) -> tuple[Points, Points]:
+    """Return Gauss-Legendre nodes and weights on [0, alpha] for an integrand whose phase runs over `phase` radians.
+
+    The rule needs half a node per radian and converges exponentially beyond that; 24 more bring the tables within
+    1e-9 of their peak (the tests compare with three times the nodes).
+    """
+    nodes, weights = _legendre(16 * math.ceil((0.55 * phase + 24) / 16))
+    return alpha / 2 * (nodes + 1), alpha / 2 * weights
+
+
+@lru_cache(maxsize=64)
+def _legendre(count: int) -> tuple[Points, Points]:
+    return np.polynomial.legendre.leggauss(count)
+
+
+def _bessels(argument: Points) -> tuple[Points, Points, Points]:
+    from scipy.special import j0, j1
+
+    zeroth, first = j0(argument), j1(argument)
+    second = 2 * first / np.maximum(argument, 1e-12) - zeroth
+    return zeroth, first, np.where(argument > 1e-4, second, argument**2 / 8)
+
+
+def cubic_weights(position: Points) -> tuple[NDArray[np.int64], Points]:
+    """Return where a uniform table of an even function must be read: (n, 4) indices and Lagrange weights.
+
+    `position` is in steps of the table, >= 0; index -1 stands for +1 by symmetry.
+    """
+    base = np.floor(position).astype(np.int64)
+    t = position - base
+    weights = np.stack(
+        [
+            -t * (t - 1) * (t - 2) / 6,
+            (t + 1) * (t - 1) * (t - 2) / 2,
+            -(t + 1) * t * (t - 2) / 2,
+            (t + 1) * t * (t - 1) / 6,
+        ],
+        axis=-1,
+    )
+    return np.abs(base[..., None] + np.arange(-1, 3)), weights
+
+
+def table_reader(position: Points, count: int) -> csr_array:
+    """Return the sparse (len(position), count) matrix that reads a uniform table of an even function by cubics."""
+    from scipy.sparse import csr_array
+
+    index, weights = cubic_weights(position)
+    starts = np.arange(0, index.size + 1, 4)
+    return csr_array((weights.ravel(), np.minimum(index, count - 1).ravel(), starts), shape=(len(position), count))
+
+
+def average_over_disk(table: Points, step_nm: float, radius_nm: float, r_nm: Points) -> Points:
+    """Integrate an axisymmetric density over a disk whose centre lies r_nm from the axis.
+
+    Parameters
+    ----------
+    table
+        (n_z, n) density per nm^2 at radii ``step_nm * arange(n)``, reaching at least ``max(r_nm) + radius_nm``.
+    radius_nm
+        The disk's radius, nm.
+    r_nm
+        (n_r,) distances of the disk's centre from the axis.
+
+    Returns
+    -------
+    (n_z, n_r): the fraction that falls into the disk.
+
+    Notes
+    -----
+    On the circle of radius s about the axis the disk cuts an arc of half-angle
+    arccos((r^2 + s^2 - a^2) / (2 r s)), or the whole circle where s < a - r. The arc's square-root ends vanish under
+    s = max(r, a) + min(r, a) sin(phi), so Gauss-Legendre converges exponentially in phi.
+    """
+    result = np.empty((len(table), len(r_nm)))
+    for start in range(0, len(r_nm), 128):
+        rows = slice(start, start + 128)
+        result[:, rows] = _disk_rows(table, step_nm, radius_nm, r_nm[rows])
+    return result
+
+
+def _disk_rows(table: Points, step_nm: float, radius_nm: float, r_nm: Points) -> Points:
+    # The density's fastest oscillation is resolved by its own table: four steps a radian.
+    nodes, weights = _legendre(16 * math.ceil((radius_nm / step_nm / 4 + 24) / 16))
+    r, a = r_nm[:, None], radius_nm
+    phi = nodes * math.pi / 2
+    arc = np.maximum(r, a) + np.minimum(r, a) * np.sin(phi)
+    cosine = (r**2 + arc**2 - a**2) / np.maximum(2 * r * arc, 1e-300)
+    half_angle = np.arccos(np.clip(cosine, -1, 1))
+    arc_weight = 2 * arc * half_angle * np.minimum(r, a) * np.cos(phi) * weights * math.pi / 2
+    inner = np.maximum(a - r, 0) * (nodes + 1) / 2
+    inner_weight = 2 * math.pi * inner * np.maximum(a - r, 0) * weights / 2
+    radii = np.concatenate([arc, inner], axis=1)
+    values = table_reader(radii.ravel() / step_nm, table.shape[1]) @ table.T
+    weighted = values.reshape(*radii.shape, len(table)) * np.concatenate([arc_weight, inner_weight], axis=1)[..., None]
+    return np.asarray(weighted.sum(axis=1).T)
