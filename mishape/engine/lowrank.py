@@ -189,5 +189,5 @@ def _spectra(kernels: Points, finer: int, beta: float) -> NDArray[np.complex128]
     rows, columns = fftfreq(kernels.shape[-2]), rfftfreq(kernels.shape[-1])
     # A pixel is `finer` grid points wide; np.sinc(x) = sin(pi x) / (pi x).
     along_rows, along_columns = (np.sinc(f * finer) / window_spectrum(f, beta) for f in (rows, columns))
-    spectra: NDArray[np.complex128] = rfft2(kernels) / finer**2
+    spectra: NDArray[np.complex128] = rfft2(kernels)
     return spectra * along_rows[:, None] * along_columns
