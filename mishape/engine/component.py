@@ -103,9 +103,11 @@ class PluginField:
         try:
             cls = registry.load(self.family, value["kind"])
         except PluginError as error:
-            raise problem(str(error)) from None
+            line = InitErrorDetails(type=problem(str(error)), loc=("kind",), input=value["kind"])
+            raise ValidationError.from_exception_data(self.family, [line]) from None
         return cls.model_validate(dict(value), context=info.context)
 
 
 def _as_plain(component: Any) -> Any:
-    return component.model_dump(mode="json")
+    """Return what was given (a preset's values included) and the kind; what was left to defaults stays left out."""
+    return {"kind": component.kind, **component.model_dump(mode="json", exclude_unset=True)}

@@ -62,7 +62,9 @@ def _about(info: FieldInfo | None) -> str:
     """Return the field's description up to its first stop, in brackets."""
     if info is None or not info.description:
         return ""
-    return f" ({info.description.split('.')[0].split(';')[0].strip()})"
+    first = info.description.split(".")[0].split(";")[0].strip()
+    plain = first[1:2].islower() or first[1:2] == " "
+    return f" ({first[0].lower() + first[1:] if plain else first})"
 
 
 def _text(code: str, given: object, line: Mapping[str, Any], names: list[str], about: str) -> str:

@@ -1,0 +1,85 @@
+"""What must be right in a spec's document before its values can be validated: layout, and how draws are written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mishape.engine import draws
+from mishape.engine.wording import shown, suggestion
+from mishape.engine.yaml_marks import Path
+
+HEAD_KEYS = ("mishape", "seed", "samples", "dataset")
+TOP_KEYS = (*HEAD_KEYS, "objects", "views", "truths")
+FIXED_IN_VIEW = ("grid", "montage", "sees")
+"""A view's arrays have one size and one meaning in all samples."""
+
+Fault = tuple[Path, str]
+
+
+def layout_faults(document: Any) -> Iterator[Fault]:
+    """Yield what keeps draws from being looked for."""
+    if not isinstance(document, Mapping):
+        yield (), f"{shown(document)} is not a scene: expected a mapping with mishape, objects and views"
+        return
+    for key in document:
+        if key not in TOP_KEYS:
+            yield (key,), f"unknown key {key!r}: {suggestion(key, TOP_KEYS)}"
+    for key, kind, name in (("objects", list, "a list"), ("views", Mapping, "a mapping of names to views")):
+        if key not in document:
+            yield (), f"required key {key!r} is missing"
+        elif not isinstance(document[key], kind):
+            yield (key,), f"{shown(document[key])} is not {name}"
+    if "mishape" not in document:
+        yield (), "required key 'mishape' is missing: begin the file with mishape: 1"
+    yield from _template_faults(document)
+    yield from _fixed_faults(document)
+
+
+def _template_faults(document: Mapping[str, Any]) -> Iterator[Fault]:
+    objects = document.get("objects")
+    for number, template in enumerate(objects if isinstance(objects, list) else ()):
+        if not isinstance(template, Mapping):
+            yield ("objects", number), f"{shown(template)} is not an object: expected a mapping with 'shape'"
+        elif draws.is_draw(template.get("repeat_each")):
+            yield ("objects", number, "repeat_each"), "repeat_each is the same for all samples: no draw here"
+
+
+def _fixed_faults(document: Mapping[str, Any]) -> Iterator[Fault]:
+    views = document.get("views")
+    names = views if isinstance(views, Mapping) else ()
+    fixed: list[Path] = [(key,) for key in (*HEAD_KEYS, "truths")]
+    fixed += [("views", name, key) for name in names for key in FIXED_IN_VIEW]
+    for path in fixed:
+        for where in _draws_in(at(document, path), path):
+            yield where, f"{path[-1]} is the same for all samples: no draw here"
+
+
+def draw_faults(document: Mapping[str, Any]) -> Iterator[Fault]:
+    """Yield every draw that is written wrongly."""
+    for key in ("objects", "views"):
+        for where in _draws_in(document[key], (key,)):
+            try:
+                draws.law_of(at(document, where), where)
+            except draws.DrawError as error:
+                yield error.path, str(error)
+
+
+def _draws_in(node: Any, path: Path) -> Iterator[Path]:
+    """Yield the paths of all draws, those inside draws too."""
+    if draws.is_draw(node):
+        yield path
+    items = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in items:
+        yield from _draws_in(value, (*path, key))
+
+
+def at(node: Any, path: Path) -> Any:
+    """Return the node at a path, or None."""
+    for part in path:
+        inside = isinstance(node, Mapping) and part in node
+        inside = inside or (isinstance(node, list) and isinstance(part, int) and part < len(node))
+        if not inside:
+            return None
+        node = node[part]
+    return node

@@ -1,0 +1,93 @@
+"""Templates -> objects: counts and montages multiplied out, every draw made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from pydantic import Field
+
+from mishape.engine.component import Model, Whole
+from mishape.engine.draws import Law, resolve, variant_pick
+from mishape.engine.seeding import Stage, stream
+from mishape.engine.yaml_marks import Path
+
+Choose = Callable[[Law, Any, Path, int], Any]
+"""(law, arguments, path, for how many samples the value repeats) -> value."""
+
+
+class ObjectPlan(Model):
+    """What an object's template says beside the object itself."""
+
+    count: Whole = Field(default=1, ge=0, le=10_000)
+    """How many instances, each with draws of its own; 0 to 10000; default 1."""
+    repeat_each: Whole = Field(default=1, ge=1, le=100_000)
+    """For how many consecutive samples the shape stays the same; default 1."""
+
+
+def seeded(seed: int, number: int) -> Choose:
+    """Return the choices of one sample; a value that repeats for k samples is keyed by the group's number."""
+
+    def choose(law: Law, args: Any, path: Path, repeat_each: int) -> Any:
+        group = number // repeat_each
+        return law.pick(args, stream(seed, group, Stage.DRAW, ".".join(map(str, path))), group)
+
+    return choose
+
+
+def extreme(variant: int) -> Choose:
+    """Return choices at the ends of every draw, by the variant's number."""
+    pick = variant_pick(variant)
+    return lambda law, args, path, repeat_each: pick(law, args, path)
+
+
+def expand(
+    document: Mapping[str, Any], plans: list[ObjectPlan], choose: Choose, number: int = 0
+) -> tuple[dict[str, Any], list[int]]:
+    """Return the data of a `Scene` and, for each of its objects, the number of its template.
+
+    Parameters
+    ----------
+    plans
+        One per template.
+    number
+        The sample's number.
+    """
+    objects, templates = [], []
+    for tile in range(tiles(document)):
+        for template, plan in enumerate(plans):
+            for instance in range(plan.count):
+                objects.append(_one(document["objects"][template], plan, choose, number, (tile, template, instance)))
+                templates.append(template)
+    once = partial(choose, repeat_each=1)
+    data = {"views": resolve(document["views"], ("views",), once), "objects": objects}
+    for key in ("mishape", "truths"):
+        if key in document:
+            data[key] = document[key]
+    return data, templates
+
+
+def _one(
+    template: Mapping[str, Any], plan: ObjectPlan, choose: Choose, number: int, place: tuple[int, int, int]
+) -> dict[str, Any]:
+    tile, which, instance = place
+    path: Path = (*((f"tile{tile}",) if tile else ()), "objects", which, instance)
+    repeats = {"shape": plan.repeat_each}
+    body = {
+        key: resolve(value, (*path, key), partial(choose, repeat_each=repeats.get(key, 1)))
+        for key, value in template.items()
+        if key not in ObjectPlan.model_fields
+    }
+    ours = {"path": ".".join(map(str, path)), "group": number // plan.repeat_each, "tile": tile}
+    return {**body, **ours}
+
+
+def tiles(document: Mapping[str, Any]) -> int:
+    """Return how many independent fields the largest montage needs; what is not a montage is left to validation."""
+    counts = [1]
+    for view in document["views"].values():
+        montage = view.get("montage") if isinstance(view, Mapping) else None
+        if isinstance(montage, list) and len(montage) == 2 and all(isinstance(n, int) and 0 < n <= 64 for n in montage):
+            counts.append(montage[0] * montage[1])
+    return max(counts)

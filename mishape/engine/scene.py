@@ -1,0 +1,176 @@
+"""The scene: one sample's spec with every draw made. Plain, validated, reproducible on its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, ValidationError, WithJsonSchema, field_validator, model_validator
+from pydantic_core import InitErrorDetails
+
+from mishape.engine.component import Model, PluginField, Real, Whole
+from mishape.engine.draws import LISTS
+from mishape.engine.protocols import Labeler, Microscope, Noise, ShapeSource, ShapeTruth, Truth
+from mishape.engine.types import Grid
+from mishape.engine.wording import problem, shown, suggestion
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
+"""A name that is also part of a file name."""
+Rotation = str | tuple[float, float, float]
+ROTATION_NAMES = ("uniform", "flat", *LISTS["perspectives"])
+
+
+def _rotation(value: Any) -> Rotation:
+    if value == 0 and not isinstance(value, bool | float):
+        return "0"
+    if isinstance(value, str):
+        if value in ROTATION_NAMES:
+            return value
+        raise problem(f"{shown(value)} is not a rotation: {suggestion(value, ROTATION_NAMES)}, or three Euler angles")
+    numbers = isinstance(value, list | tuple) and all(type(item) in (int, float) for item in value)
+    if numbers and len(value) == 3:
+        return (float(value[0]), float(value[1]), float(value[2]))
+    raise problem(f"{shown(value)} is not a rotation: give [alpha, beta, gamma] in degrees, or a name")
+
+
+ROTATION_SCHEMA = {
+    "oneOf": [
+        {"enum": list(ROTATION_NAMES)},
+        {"type": "array", "items": {"type": "number"}, "minItems": 3, "maxItems": 3},
+    ]
+}
+
+
+class Pose(Model):
+    """How a shape lies in the world."""
+
+    rotation: Annotated[Any, BeforeValidator(_rotation), WithJsonSchema(ROTATION_SCHEMA)] = "0"
+    """``uniform`` over all rotations, ``flat`` (the long axis within `tilt_deg` of the image plane), one of the six
+    perspectives 0, x90, x180, y90, y180, z90, or Euler angles [alpha, beta, gamma] in degrees, applied as
+    Rz(gamma) Ry(beta) Rx(alpha); default 0."""
+    tilt_deg: Real = Field(default=10.0, ge=0, le=90)
+    """Largest angle between the long axis and the image plane for ``flat``, degrees; 0 to 90; default 10."""
+    center_nm: tuple[Real, Real, Real] = (0.0, 0.0, 0.0)
+    """Where the shape's origin comes to lie, xyz in nm; default the centre of the field."""
+    origin: Literal["centroid", "surface", "box", "own"] = "centroid"
+    """Which point of the shape that is: the ``centroid`` of the solid, of its ``surface`` (where surface emitters
+    centre), the middle of its bounding ``box``, or the zero of its ``own`` frame; default centroid."""
+
+
+class SceneObject(Model):
+    """One shape in the scene: where it comes from, how it lies, how it is labelled."""
+
+    shape: Annotated[ShapeSource, PluginField("shapes")]
+    """Shape source."""
+    pose: Pose = Pose()
+    """Rotation and position."""
+    labeler: Annotated[Labeler, PluginField("labelers")] = Field(default="surface", validate_default=True)
+    """Labeler; default surface."""
+    channel: Name = "main"
+    """Colour; views choose which channels they see; default main."""
+    shape_id: str | None = None
+    """Which shape of a finite source; chosen by the engine."""
+    path: str = "objects.0.0"
+    """Key of the object's random streams; set by the engine."""
+    group: Whole = Field(default=0, ge=0)
+    """Number of the shape's random stream, shared by samples that repeat it; set by the engine."""
+    tile: Whole = Field(default=0, ge=0)
+    """Which field of a montage the object lies in; set by the engine."""
+
+
+class View(Model):
+    """One microscope with its pixels and its detector; several views see the same emitters."""
+
+    grid: Grid
+    """Pixels and planes."""
+    microscope: Annotated[Microscope, PluginField("microscopes")]
+    """Microscope."""
+    noise: Annotated[Noise, PluginField("noises")] = Field(default="none", validate_default=True)
+    """Detector; default none."""
+    sees: dict[Name, Annotated[Real, Field(ge=0)]] | None = None
+    """Channels that reach this view, with a weight each (bleed-through); default all at 1."""
+    montage: tuple[Annotated[Whole, Field(ge=1, le=64)], Annotated[Whole, Field(ge=1, le=64)]] = (1, 1)
+    """Rows and columns of independent fields that are tiled before noise; default [1, 1]."""
+
+    @property
+    def tiles(self) -> int:
+        """Number of fields in the montage."""
+        return self.montage[0] * self.montage[1]
+
+    @property
+    def full_grid(self) -> Grid:
+        """The grid of the whole montage."""
+        planes, rows, columns = self.grid.shape
+        shape = (planes, rows * self.montage[0], columns * self.montage[1])
+        return Grid(shape, self.grid.pixel_nm, self.grid.z_step_nm, self.grid.planes_nm)
+
+
+def _named_truths(value: Any) -> Any:
+    """Turn ``{kind: parameters}`` into components' mappings."""
+    if not isinstance(value, Mapping):
+        return value
+    return {kind: {"kind": kind, **(given or {})} if isinstance(given, Mapping | None) else given for kind, given in value.items()}
+
+
+class Scene(Model):
+    """One sample, fully determined: the same scene gives the same bytes."""
+
+    mishape: Literal[1] = 1
+    """Version of the spec format."""
+    seed: Whole = Field(default=0, ge=0)
+    """Seed of all random streams."""
+    sample: Whole = Field(default=0, ge=0)
+    """The sample's number."""
+    split: str = "all"
+    """The split that the sample's shapes come from."""
+    objects: list[SceneObject] = Field(min_length=0)
+    """The shapes."""
+    views: dict[Name, View] = Field(min_length=1)
+    """The views, by name."""
+    truths: Annotated[
+        dict[Name, Annotated[Truth | ShapeTruth, PluginField("truths")]], BeforeValidator(_named_truths)
+    ] = Field(default={})
+    """Ground truths, by kind."""
+
+    @field_validator("mishape", mode="before")
+    @classmethod
+    def _known_format(cls, value: Any) -> Any:
+        if isinstance(value, int) and value > 1:
+            raise problem(f"format {value} is newer than this mishape reads (1): upgrade mishape")
+        return value
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        wrong = [*self._unknown_channels(), *self._rescaled_photons()]
+        if wrong:
+            raise ValidationError.from_exception_data("Scene", wrong)
+        return self
+
+    def _unknown_channels(self) -> list[InitErrorDetails]:
+        channels = {thing.channel for thing in self.objects}
+        return [
+            InitErrorDetails(
+                type=problem(f"no object has channel {channel!r}: {suggestion(channel, channels)}"),
+                loc=("views", name, "sees", channel),
+                input=channel,
+            )
+            for name, view in self.views.items()
+            for channel in view.sees or {}
+            if self.objects and channel not in channels
+        ]
+
+    def _rescaled_photons(self) -> list[InitErrorDetails]:
+        """A noise that scales by the image's own peak would silently undo brightness that a user set."""
+        setters = [thing for thing in self.objects if "photons" in getattr(thing.labeler, "model_fields_set", ())]
+        return [
+            InitErrorDetails(
+                type=problem(
+                    "sbr scales the image by its own peak, so the photons that objects set would have no effect: "
+                    "remove sbr, or remove photons from the labelers"
+                ),
+                loc=("views", name, "noise", "sbr"),
+                input=None,
+            )
+            for name, view in self.views.items()
+            if setters and getattr(view.noise, "rescales", False)
+        ]
