@@ -26,7 +26,9 @@ Z_STEP_NM = 20.0
 Z_BIN_NM = 250.0
 """The z range grows in such steps, so that few operators serve many samples."""
 RANK_ERROR = 1e-3
-"""Largest error of the low-rank PSF, as a fraction of its peak."""
+"""Largest error of the low-rank PSF at each z of an emitter, as a fraction of its peak over the planes."""
+FAINTEST = 1e-2
+"""Where the PSF peaks below this fraction of its overall peak, RANK_ERROR is a fraction of this instead."""
 REACH_LEVEL = 1e-5
 """Fraction of the PSF's peak below which light from further away no longer counts."""
 MIN_REACH_NM, MAX_REACH_NM = 5_000.0, 40_000.0
@@ -154,22 +156,29 @@ def _distances(size: tuple[int, int], spacing_nm: float) -> Points:
 
 
 def _factorise(psf: PSF, radii: Points, nodes: Points, focuses: Points) -> tuple[Points, Points]:
-    """Return u (planes, rank, radii) and v (nodes, rank), of the least rank that keeps RANK_ERROR."""
+    """Return u (planes, rank, radii) and v (nodes, rank), of the least rank that keeps RANK_ERROR.
+
+    Each z counts by its own norm: else the many dim emitters far from focus, and their haze, would be cut off.
+    """
     table = np.stack([psf(radii, nodes, float(focus)) for focus in focuses], axis=1)
     flat = table.reshape(len(nodes), -1)
     area = np.tile(np.sqrt(radii + radii[1]), len(focuses))
-    left, singular, right = np.linalg.svd(flat * area, full_matrices=False)
-    rank = _rank(flat, left * singular, right / area)
-    axial, radial = (left * singular)[:, :rank], (right / area)[:rank]
+    norm = np.linalg.norm(flat * area, axis=1, keepdims=True)
+    norm = np.maximum(norm, math.sqrt(FAINTEST) * norm.max())
+    left, singular, right = np.linalg.svd(flat * area / norm, full_matrices=False)
+    left, right = left * singular * norm, right / area
+    rank = _rank(flat, left, right)
+    axial, radial = left[:, :rank], right[:rank]
     return np.moveaxis(radial.reshape(rank, len(focuses), -1), 0, 1), axial
 
 
 def _rank(flat: Points, left: Points, right: Points) -> int:
     residual = flat.copy()
-    allowed = RANK_ERROR * np.abs(flat).max()
+    peak = np.abs(flat).max(axis=1)
+    allowed = RANK_ERROR * np.maximum(peak, FAINTEST * peak.max())
     for rank in range(1, len(left) + 1):
         residual -= np.multiply.outer(left[:, rank - 1], right[rank - 1])
-        if np.abs(residual).max() <= allowed:
+        if (np.abs(residual).max(axis=1) <= allowed).all():
             return rank
     return len(left)
 
