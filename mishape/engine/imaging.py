@@ -50,6 +50,10 @@ class PSFMicroscope(Component):
         (n_z, n_r) float64. A widefield PSF integrates to 1 over each unbounded plane.
         """
 
+    def focus_in_sample_nm(self, planes_nm: Points) -> Points:
+        """Return the world z that is in focus at each plane; the same where refractive indices match."""
+        return planes_nm
+
     def image(self, emitters: Emitters, grid: Grid) -> Array:
         """Return (Z, Y, X) expected photons, in the array library and on the device of the emitters."""
         return fast_image(self, emitters, grid)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationError, WithJsonSchema, field_validator, model_validator
@@ -41,7 +41,7 @@ ROTATION_SCHEMA = {
 }
 
 
-class Pose(Model):
+class PosePlan(Model):
     """How a shape lies in the world."""
 
     rotation: Annotated[Any, BeforeValidator(_rotation), WithJsonSchema(ROTATION_SCHEMA)] = "0"
@@ -52,9 +52,10 @@ class Pose(Model):
     """Largest angle between the long axis and the image plane for ``flat``, degrees; 0 to 90; default 10."""
     center_nm: tuple[Real, Real, Real] = (0.0, 0.0, 0.0)
     """Where the shape's origin comes to lie, xyz in nm; default the centre of the field."""
-    origin: Literal["centroid", "surface", "box", "own"] = "centroid"
-    """Which point of the shape that is: the ``centroid`` of the solid, of its ``surface`` (where surface emitters
-    centre), the middle of its bounding ``box``, or the zero of its ``own`` frame; default centroid."""
+    origin: Literal["own", "centroid", "surface", "box"] = "own"
+    """Which point of the shape that is: the zero of its ``own`` frame (where its source centres it), the ``centroid``
+    of the solid, that of its ``surface`` (where surface emitters centre), or the middle of its bounding ``box``;
+    default own."""
 
 
 class SceneObject(Model):
@@ -62,7 +63,7 @@ class SceneObject(Model):
 
     shape: Annotated[ShapeSource, PluginField("shapes")]
     """Shape source."""
-    pose: Pose = Pose()
+    pose: PosePlan = PosePlan()
     """Rotation and position."""
     labeler: Annotated[Labeler, PluginField("labelers")] = Field(default="surface", validate_default=True)
     """Labeler; default surface."""
@@ -92,24 +93,38 @@ class View(Model):
     montage: tuple[Annotated[Whole, Field(ge=1, le=64)], Annotated[Whole, Field(ge=1, le=64)]] = (1, 1)
     """Rows and columns of independent fields that are tiled before noise; default [1, 1]."""
 
+    def main_channels(self, channels: Iterable[str]) -> set[str]:
+        """Return the channels that the view sees best: what it is for, as opposed to what bleeds through."""
+        weights = {channel: self.weight(channel) for channel in channels}
+        best = max(weights.values(), default=0.0)
+        return {channel for channel, weight in weights.items() if weight == best and weight > 0}
+
+    def weight(self, channel: str) -> float:
+        """Return how much of a channel's light reaches the view."""
+        return 1.0 if self.sees is None else self.sees.get(channel, 0.0)
+
+    @property
+    def sharp_grid(self) -> Grid:
+        """The grid whose planes lie where the specimen is in focus: what 3D truths are sampled on."""
+        planes = self.grid.centers_nm()[0]
+        convert = getattr(self.microscope, "focus_in_sample_nm", None)
+        focus = planes if convert is None else convert(planes)
+        return Grid(self.grid.shape, self.grid.pixel_nm, planes_nm=tuple(float(z) for z in focus))
+
     @property
     def tiles(self) -> int:
         """Number of fields in the montage."""
         return self.montage[0] * self.montage[1]
-
-    @property
-    def full_grid(self) -> Grid:
-        """The grid of the whole montage."""
-        planes, rows, columns = self.grid.shape
-        shape = (planes, rows * self.montage[0], columns * self.montage[1])
-        return Grid(shape, self.grid.pixel_nm, self.grid.z_step_nm, self.grid.planes_nm)
 
 
 def _named_truths(value: Any) -> Any:
     """Turn ``{kind: parameters}`` into components' mappings."""
     if not isinstance(value, Mapping):
         return value
-    return {kind: {"kind": kind, **(given or {})} if isinstance(given, Mapping | None) else given for kind, given in value.items()}
+    return {
+        kind: {"kind": kind, **(given or {})} if given is None or isinstance(given, Mapping) else given
+        for kind, given in value.items()
+    }
 
 
 class Scene(Model):

@@ -33,7 +33,7 @@ class DatasetPlan(Model):
 
     shard_size: Whole = Field(default=64, ge=1, le=100_000)
     """Samples per shard, the unit of work and of resuming; 1 to 100000; default 64."""
-    splits: dict[Name, Real] = {"all": 1.0}
+    splits: dict[Name, Real] = Field(default_factory=lambda: {"all": 1.0})
     """Share of each split, for example {train: 0.7, val: 0.1, test: 0.2}; default one split named all."""
     copy_library: Flag = True
     """Copy each finite library that is used into the dataset; default true."""
@@ -211,7 +211,9 @@ class Spec:
         try:
             return model.model_validate(data, context={"folder": self.folder})
         except ValidationError as error:
-            complaints = dict.fromkeys(self._complaint(line, templates, prefix) for line in error.errors(include_url=False))
+            complaints = dict.fromkeys(
+                self._complaint(line, templates, prefix) for line in error.errors(include_url=False)
+            )
             raise SpecError(list(complaints)) from None
 
     def _complaint(self, line: Any, templates: Sequence[int], prefix: Path) -> str:

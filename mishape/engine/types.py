@@ -188,6 +188,14 @@ class Shape:
 
 
 @dataclass(frozen=True)
+class Pose:
+    """Own frame -> world: ``p_world = rotation @ p + offset_nm``."""
+
+    rotation: Points
+    offset_nm: Points
+
+
+@dataclass(frozen=True)
 class Emitters:
     """Point emitters in the world.
 
@@ -226,8 +234,8 @@ class Sample:
     ----------
     scene
         The scene that was simulated.
-    shapes
-        One posed shape per object, in the world.
+    sources, poses, shapes
+        By object number: the shape in its own frame, its pose, and the shape in the world.
     emitters
         The emitters of all objects; `owner` tells whose.
     photons
@@ -241,7 +249,9 @@ class Sample:
     """
 
     scene: Scene
-    shapes: tuple[Shape, ...]
+    sources: Mapping[int, Shape]
+    poses: Mapping[int, Pose]
+    shapes: Mapping[int, Shape]
     emitters: Emitters
     photons: Mapping[str, NDArray[np.float64]]
     images: Mapping[str, NDArray[np.uint16]]

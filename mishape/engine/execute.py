@@ -1,0 +1,80 @@
+"""Running jobs: in this process, or in spawned ones. Results come in the tasks' order, whoever made them."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from multiprocessing import get_context, parent_process
+from pathlib import Path
+from typing import TypeVar
+
+from mishape.engine import registry
+from mishape.engine.protocols import Job
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Inline:
+    """Runs every task in this process."""
+
+    def __init__(self, workers: int = 1) -> None:
+        self.workers = workers
+
+    def imap(self, job: Job[T, R], tasks: Iterable[T]) -> Iterator[R]:
+        """Yield the job's results."""
+        for task in tasks:
+            yield one_thread(job, task)
+
+
+class Processes:
+    """Runs tasks in spawned worker processes.
+
+    Parameters
+    ----------
+    workers
+        Number of processes.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+
+    def imap(self, job: Job[T, R], tasks: Iterable[T]) -> Iterator[R]:
+        """Yield the job's results; after an error, what has not begun is given up."""
+        from concurrent.futures import ProcessPoolExecutor
+
+        pool = ProcessPoolExecutor(self.workers, get_context("spawn"), _start_worker, (registry.files(),))
+        try:
+            futures = [pool.submit(one_thread, job, task) for task in tasks]
+            for future in futures:
+                yield future.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def one_thread(job: Job[T, R], task: T) -> R:
+    """Run one task with one BLAS thread: the number of threads changes the last bits of sums."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        return job(task)
+
+
+def _start_worker(plugin_files: list[Path]) -> None:
+    """Give a worker the parent's plugin files, and end it when the parent dies."""
+    for path in plugin_files:
+        registry.add_file(path)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def executor_for(workers: int) -> Inline | Processes:
+    """Return the local executor for a number of workers: one runs in this process."""
+    return Inline() if workers == 1 else Processes(workers)

@@ -1,0 +1,87 @@
+"""Files that are either whole or not there, and errors of the disk in a user's words."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mishape.engine.errors import DatasetError
+
+TEMPORARY = ".part"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@contextmanager
+def disk_errors(folder: Path) -> Iterator[None]:
+    """Turn errors of the disk into what a user can do about them."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise DatasetError(
+                f"the disk is full: {str(folder)!r} could not be written ({error.strerror}). Finished shards are "
+                "intact: free some space and give the same command again to go on"
+            ) from error
+        raise DatasetError(f"{str(folder)!r} could not be written: {error}") from error
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """Give a temporary folder that takes the final name, synced, when the block ends without an error."""
+    temporary = folder.with_name(f"{folder.name}.{os.getpid()}{TEMPORARY}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        for path in sorted(temporary.rglob("*")):
+            sync(path)
+        sync(temporary)
+        temporary.rename(folder)
+        sync(folder.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file that appears whole or not at all."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY}")
+    try:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+        sync(temporary)
+        temporary.rename(path)
+        sync(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what an interrupted run left under temporary names."""
+    for path in folder.glob(f"*{TEMPORARY}"):
+        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Force a file or folder to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sha256(path: Path) -> str:
+    """Return a file's SHA-256 as hexadecimal text."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def canonical(value: Any, indent: int | None = None) -> str:
+    """Return plain data as JSON text that is the same for equal data."""
+    return json.dumps(value, indent=indent, sort_keys=True, ensure_ascii=False, allow_nan=False)

@@ -1,0 +1,131 @@
+"""dataset.json: what a dataset is made from, and how it is laid out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ConfigDict, ValidationError
+
+from mishape.engine.component import Model, Whole
+from mishape.engine.errors import DatasetError
+from mishape.engine.files import write_whole
+from mishape.engine.scene import Scene
+from mishape.engine.spec import Spec
+from mishape.engine.versions import versions_of
+
+NAME = "dataset.json"
+FORMAT: Literal[1] = 1
+
+
+class Manifest(Model):
+    """The content of dataset.json."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: Literal["mishape-dataset"] = "mishape-dataset"
+    """Always mishape-dataset."""
+    version: Whole = FORMAT
+    """Version of the format; this is 1."""
+    spec_text: str
+    """The scene file, verbatim."""
+    spec: dict[str, Any]
+    """The scene file's data, with what the command line changed."""
+    spec_folder: str
+    """Where the scene file's relative paths start."""
+    spec_hash: str
+    """SHA-256 of the scene's data without `samples`."""
+    seed: Whole
+    """Seed of all random streams."""
+    samples: Whole
+    """Number of samples."""
+    shard_size: Whole
+    """Samples per shard; the last one may hold fewer."""
+    splits: dict[str, float]
+    """Share of each split."""
+    views: dict[str, Any]
+    """Grid and montage of each view."""
+    versions: dict[str, str]
+    """Version of mishape, of NumPy, SciPy and of every plugin's distribution."""
+
+    @property
+    def shards(self) -> int:
+        """Number of shards."""
+        return -(-self.samples // self.shard_size)
+
+    def shard_samples(self, shard: int) -> range:
+        """Return the numbers of a shard's samples."""
+        return range(shard * self.shard_size, min((shard + 1) * self.shard_size, self.samples))
+
+
+def manifest_of(spec: Spec) -> Manifest:
+    """Return the manifest of the dataset that a spec makes."""
+    first = spec.scene(0)
+    return Manifest(
+        spec_text=spec.source.text,
+        spec=dict(spec.document),
+        spec_folder=str(spec.folder),
+        spec_hash=spec.hash,
+        seed=spec.seed,
+        samples=spec.samples,
+        shard_size=spec.head.dataset.shard_size,
+        splits=spec.head.dataset.splits,
+        views=_views(first),
+        versions=versions_of(first),
+    )
+
+
+def _views(scene: Scene) -> dict[str, Any]:
+    plain = scene.model_dump(mode="json", include={"views"})["views"]
+    return {name: {"grid": view["grid"], "montage": view["montage"]} for name, view in plain.items()}
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read a dataset's manifest.
+
+    Raises
+    ------
+    DatasetError
+        If the folder is not a dataset, its manifest is damaged, or it is newer than this reader.
+    """
+    path = folder / NAME
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DatasetError(f"{str(folder)!r} is not a dataset: it holds no {NAME}") from None
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"{str(path)!r} cannot be read: {error}") from None
+    if isinstance(data, dict) and isinstance(data.get("version"), int) and data["version"] > FORMAT:
+        raise DatasetError(f"{str(folder)!r} is of format {data['version']}, newer than this mishape reads ({FORMAT})")
+    try:
+        return Manifest.model_validate(data)
+    except ValidationError as error:
+        raise DatasetError(f"{str(path)!r} is damaged: {error.errors()[0]['msg']}") from None
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write a dataset's manifest, whole or not at all."""
+    write_whole(folder / NAME, manifest.model_dump_json(indent=2) + "\n")
+
+
+def differences(old: Manifest, new: Manifest) -> list[str]:
+    """Return, one line each, why a run of `new` cannot go on in a folder of `old`."""
+    before, after = old.model_dump(), new.model_dump()
+    lines = [f"{key}: {before[key]} there, {after[key]} here" for key in ("samples", "shard_size") if before[key] != after[key]]
+    for key in sorted({*before["versions"], *after["versions"]}):
+        there, here = before["versions"].get(key), after["versions"].get(key)
+        if there != here:
+            lines.append(f"version of {key}: {there} there, {here} here")
+    if old.spec_hash != new.spec_hash:
+        lines += list(_data_differences(before["spec"], after["spec"], ""))
+    return lines
+
+
+def _data_differences(there: Any, here: Any, path: str) -> list[str]:
+    if isinstance(there, dict) and isinstance(here, dict):
+        keys = sorted({*there, *here} - ({"samples"} if not path else set()))
+        return [line for key in keys for line in _data_differences(there.get(key), here.get(key), f"{path}.{key}".strip("."))]
+    if isinstance(there, list) and isinstance(here, list) and len(there) == len(here):
+        return [line for i, pair in enumerate(zip(there, here, strict=True)) for line in _data_differences(*pair, f"{path}.{i}")]
+    return [] if there == here else [f"{path}: {there} there, {here} here"]

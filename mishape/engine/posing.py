@@ -1,0 +1,39 @@
+"""How a shape comes to lie in the world: the pose of a scene's object."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.random import Generator
+
+from mishape.engine.geometry import PERSPECTIVES, centroid, face_areas, flat_rotation, random_rotation, rotation_matrix
+from mishape.engine.scene import PosePlan, Scene, SceneObject
+from mishape.engine.seeding import Stage, stream
+from mishape.engine.types import Points, Pose, Shape
+
+
+def pose_of(scene: Scene, thing: SceneObject, shape: Shape) -> Pose:
+    """Return where an object's shape lies; random rotations are drawn from the object's own stream."""
+    rotation = _rotation(thing.pose, shape, stream(scene.seed, scene.sample, Stage.POSE, thing.path))
+    center = np.asarray(thing.pose.center_nm, dtype=np.float64)
+    return Pose(rotation, center - rotation @ _origin(thing.pose.origin, shape))
+
+
+def _rotation(plan: PosePlan, shape: Shape, rng: Generator) -> Points:
+    if plan.rotation == "uniform":
+        return random_rotation(rng)
+    if plan.rotation == "flat":
+        return flat_rotation(shape.surface, plan.tilt_deg, rng)
+    angles = PERSPECTIVES[plan.rotation] if isinstance(plan.rotation, str) else plan.rotation
+    return rotation_matrix(*angles)
+
+
+def _origin(name: str, shape: Shape) -> Points:
+    if name == "own":
+        return np.zeros(3)
+    if name == "centroid":
+        return centroid(shape.surface)
+    mesh = shape.surface
+    if name == "box":
+        return np.asarray((mesh.vertices_nm.min(axis=0) + mesh.vertices_nm.max(axis=0)) / 2)
+    corners = mesh.vertices_nm[mesh.faces]
+    return np.asarray(np.average(corners.mean(axis=1), axis=0, weights=face_areas(mesh)))

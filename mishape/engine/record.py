@@ -1,0 +1,73 @@
+"""The record of a sample: plain data that says what was made, and is the same whoever made it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mishape.engine.scene import SceneObject, View
+from mishape.engine.types import Sample
+
+
+def record_of(sample: Sample) -> dict[str, Any]:
+    """Return the sample's record: index, split, objects with shape ids and poses, views with doses, the scene."""
+    scene = sample.scene
+    return {
+        "index": scene.sample,
+        "split": scene.split,
+        "objects": [
+            _object(sample, number, thing) for number, thing in enumerate(scene.objects) if number in sample.shapes
+        ],
+        "views": {name: _view(sample, name, view) for name, view in scene.views.items()},
+        "scene": scene.model_dump(mode="json", exclude_unset=True),
+    }
+
+
+def _object(sample: Sample, number: int, thing: SceneObject) -> dict[str, Any]:
+    shape, pose = sample.sources[number], sample.poses[number]
+    assert sample.emitters.owner is not None
+    mine = sample.emitters.owner == number
+    return {
+        "number": number,
+        "shape_id": shape.id,
+        "library": library_name(thing),
+        "fold": shape.fold,
+        "source": shape.source,
+        "licence": shape.licence,
+        "channel": thing.channel,
+        "tile": thing.tile,
+        "rotation": pose.rotation.tolist(),
+        "offset_nm": pose.offset_nm.tolist(),
+        "emitters": int(mine.sum()),
+        "photons": float(sample.emitters.photons[mine].sum()),
+        "truncated": [name for name, view in sample.scene.views.items() if _truncated(sample, number, view)],
+    }
+
+
+def library_name(thing: SceneObject) -> str | None:
+    """Return the name of the dataset's copy of a finite source; None for a generator."""
+    if thing.shape_id is None:
+        return None
+    return f"{thing.shape.kind}-{thing.shape.digest[:12]}"  # type: ignore[attr-defined]
+
+
+def _truncated(sample: Sample, number: int, view: View) -> bool:
+    """Tell whether the shape reaches beyond the field of a view."""
+    low, high = sample.shapes[number].bounds_nm[:, :2]
+    half = np.array(view.grid.half_field_nm())
+    return bool((low < -half).any() or (high > half).any())
+
+
+def _view(sample: Sample, name: str, view: View) -> dict[str, Any]:
+    dose = float(getattr(view.microscope, "dose", 1.0))
+    planes = view.grid.centers_nm()[0]
+    photons = sample.photons[name]
+    return {
+        "dose_per_plane": dose,
+        "dose": dose * len(planes) * view.tiles,
+        "planes_nm": planes.tolist(),
+        "focus_in_sample_nm": list(view.sharp_grid.planes_nm or ()),
+        "photons": float(photons.sum()),
+        "photons_peak": float(photons.max()),
+    }

@@ -1,0 +1,100 @@
+"""The four verbs in order: sample, label, image, detect; and the truths beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mishape.engine import montage
+from mishape.engine.arrays import to_numpy
+from mishape.engine.posing import pose_of
+from mishape.engine.record import record_of
+from mishape.engine.scene import Scene, SceneObject
+from mishape.engine.seeding import Stage, stream
+from mishape.engine.types import Emitters, Raster, Sample, Shape
+
+
+def simulate(scene: Scene, describe: bool = True) -> Sample:
+    """Make one sample: shapes, emitters, images and truths.
+
+    Parameters
+    ----------
+    scene
+        What to make; `Spec.scene` gives it, or build it in Python.
+    describe
+        Also make the truths that belong to a shape rather than a sample (occupancy), as ``objects.N.name``.
+    """
+    fields = [_field(scene, tile) for tile in range(max(view.tiles for view in scene.views.values()))]
+    sample = montage.join(scene, fields)
+    images = {
+        name: view.noise.detect(sample.photons[name], stream(scene.seed, scene.sample, Stage.NOISE, name))
+        for name, view in scene.views.items()
+    }
+    truths = {**sample.truths, **(_descriptions(sample) if describe else {})}
+    sample = replace(sample, images=images, truths=truths)
+    return replace(sample, record=record_of(sample))
+
+
+def _field(scene: Scene, tile: int) -> Sample:
+    """Simulate one field of the montage up to the expected photons, with its truths."""
+    things = {number: thing for number, thing in enumerate(scene.objects) if thing.tile == tile}
+    sources = {number: _source(scene, thing) for number, thing in things.items()}
+    poses = {number: pose_of(scene, thing, sources[number]) for number, thing in things.items()}
+    shapes = {number: sources[number].moved(pose.rotation, pose.offset_nm) for number, pose in poses.items()}
+    labels = {number: _label(scene, things[number], shape) for number, shape in shapes.items()}
+    emitters = _joined(labels)
+    views = {name: view for name, view in scene.views.items() if tile < view.tiles}
+    photons = {}
+    for name, view in views.items():
+        weights = np.array([view.weight(thing.channel) for thing in scene.objects] or [0.0])
+        seen = replace(emitters, photons=emitters.photons * weights[emitters.owner])
+        photons[name] = np.asarray(to_numpy(view.microscope.image(seen, view.grid)), dtype=np.float64)
+    field = Sample(scene.model_copy(update={"views": views}), sources, poses, shapes, emitters, photons, {})
+    return replace(field, truths=_truths(field, tile))
+
+
+def _source(scene: Scene, thing: SceneObject) -> Shape:
+    return thing.shape.sample(stream(scene.seed, thing.group, Stage.SHAPE, thing.path), thing.shape_id)
+
+
+def _label(scene: Scene, thing: SceneObject, shape: Shape) -> Emitters:
+    return thing.labeler.label(shape, stream(scene.seed, scene.sample, Stage.LABEL, thing.path))
+
+
+def _joined(labels: Mapping[int, Emitters]) -> Emitters:
+    empty = Emitters(np.empty((0, 3)), np.empty(0))
+    parts = list(labels.values()) or [empty]
+    owner = np.repeat(np.array([*labels] or [0], dtype=np.int64), [len(part) for part in parts])
+    return Emitters(
+        np.concatenate([part.xyz_nm for part in parts]), np.concatenate([part.photons for part in parts]), owner
+    )
+
+
+def _truths(field: Sample, tile: int) -> dict[str, Raster | NDArray[Any]]:
+    truths: dict[str, Raster | NDArray[Any]] = {}
+    for kind, truth in field.scene.truths.items():
+        if hasattr(truth, "measure"):
+            rng = stream(field.scene.seed, field.scene.sample, Stage.TRUTH, f"{kind}.{tile}")
+            truths.update(truth.measure(field, rng))
+    return truths
+
+
+def _descriptions(sample: Sample) -> dict[str, NDArray[Any]]:
+    return {
+        f"objects.{number}.{name}": array
+        for number, shape in sample.sources.items()
+        for name, array in describe_shape(sample.scene, shape).items()
+    }
+
+
+def describe_shape(scene: Scene, shape: Shape) -> dict[str, NDArray[Any]]:
+    """Return the truths of a shape in its own frame; they depend on the seed and the shape, not on the sample."""
+    arrays: dict[str, NDArray[Any]] = {}
+    for kind, truth in scene.truths.items():
+        if hasattr(truth, "describe"):
+            arrays.update(truth.describe(shape, stream(scene.seed, 0, Stage.TRUTH, f"{kind}.{shape.id}")))
+    return arrays
