@@ -149,8 +149,8 @@ def test_only_sbr_rescales() -> None:
         ({"sbr": 3}, "sbr is a ratio to the background, and background is 0: set background, for example 100"),
         ({"sbr": 0.5, "background": 9}, "sbr 0.5 with peak_over_background puts the peak below the background"),
         ({"sbr": 3, "background": 9, "qe": 0.5}, "qe has no effect: leave out qe or sbr"),
-        ({"background": -1}, "-1 is too small: must be at least 0 (Background light in photoelectrons per pixel)"),
-        ({"qe": 1.5}, "1.5 is too large: must be at most 1 (Quantum efficiency, photoelectrons per photon"),
+        ({"background": -1}, "-1 is too small: must be at least 0 (background light in photoelectrons per pixel)"),
+        ({"qe": 1.5}, "1.5 is too large: must be at most 1 (quantum efficiency, photoelectrons per photon"),
         ({"sbr_definition": "contrst"}, "'contrst' is not known: did you mean 'contrast'?"),
         ({"backgruond": 1}, "unknown key 'backgruond': did you mean 'background'?"),
     ],
@@ -257,10 +257,10 @@ def test_maps_differ_from_each_other() -> None:
 @pytest.mark.parametrize(
     ("parameters", "text"),
     [
-        ({"bit_depth": 24}, "24 is too large: must be at most 16 (Bits of the converter, 1 to 16)"),
-        ({"qe": 0}, "0 is too small: must be above 0 (Quantum efficiency, electrons per photon)"),
+        ({"bit_depth": 24}, "24 is too large: must be at most 16 (bits of the converter, 1 to 16)"),
+        ({"qe": 0}, "0 is too small: must be above 0 (quantum efficiency, electrons per photon)"),
         ({"read_noise": 1.6}, "unknown key 'read_noise': did you mean 'read_noise_e'?"),
-        ({"camera_seed": 1.5}, "1.5 is not a whole number (Which specimen of the camera: fixes all of its maps"),
+        ({"camera_seed": 1.5}, "1.5 is not a whole number (which specimen of the camera: fixes all of its maps"),
         ({"roi_origin_px": [0, -1]}, "-1 is too small: must be at least 0"),
     ],
 )
@@ -333,7 +333,7 @@ def test_a_dead_time_as_long_as_the_dwell_counts_once() -> None:
     [
         ({"excess_noise_factor": 0.9}, "0.9 is too small: must be at least 1 (F, analogue only)"),
         ({"mode": "analog"}, "'analog' is not known: did you mean 'analogue'?"),
-        ({"qe": "high"}, "'high' is not a number (Quantum efficiency, photoelectrons per photon)"),
+        ({"qe": "high"}, "'high' is not a number (quantum efficiency, photoelectrons per photon)"),
     ],
 )
 def test_pmt_error_texts(parameters: dict[str, Any], text: str) -> None:
