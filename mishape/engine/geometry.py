@@ -1,0 +1,248 @@
+"""Solids and their poses: rotations, measures, watertightness, points on a surface."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from mishape.engine.cells import CORNERS
+from mishape.engine.columns import crossings, inside_mesh, overlaps_slab, silhouette, voxelise
+from mishape.engine.errors import ShapeError
+from mishape.engine.types import Implicit, Mesh, Points
+
+__all__ = [
+    "PERSPECTIVES",
+    "centered",
+    "centroid",
+    "check_watertight",
+    "crossings",
+    "face_areas",
+    "flat_rotation",
+    "inside_mesh",
+    "mesh_area_nm2",
+    "mesh_volume_nm3",
+    "move_implicit",
+    "move_mesh",
+    "oriented_outward",
+    "overlaps_slab",
+    "random_rotation",
+    "rotation_matrix",
+    "sample_surface",
+    "silhouette",
+    "voxelise",
+]
+
+PERSPECTIVES = MappingProxyType(
+    {
+        "0": (0.0, 0.0, 0.0),
+        "x90": (90.0, 0.0, 0.0),
+        "x180": (180.0, 0.0, 0.0),
+        "y90": (0.0, 90.0, 0.0),
+        "y180": (0.0, 180.0, 0.0),
+        "z90": (0.0, 0.0, 90.0),
+    }
+)
+"""The six named views: angles (alpha, beta, gamma) about x, y, z in degrees."""
+
+
+def rotation_matrix(alpha_deg: float, beta_deg: float, gamma_deg: float) -> Points:
+    """Return Rz(gamma) Ry(beta) Rx(alpha), (3, 3): first about x, then about y, then about z (eq. 4 of the paper).
+
+    Angles are in degrees, counter-clockwise seen against the axis; multiples of 90 degrees give exact entries.
+    """
+    (ca, cb, cg), (sa, sb, sg) = _cos_sin(np.array([alpha_deg, beta_deg, gamma_deg], np.float64))
+    about_x = np.array([[1, 0, 0], [0, ca, -sa], [0, sa, ca]])
+    about_y = np.array([[cb, 0, sb], [0, 1, 0], [-sb, 0, cb]])
+    about_z = np.array([[cg, -sg, 0], [sg, cg, 0], [0, 0, 1]])
+    return np.asarray(about_z @ about_y @ about_x)
+
+
+def _cos_sin(angles_deg: Points) -> tuple[Points, Points]:
+    quarter, rest = np.divmod(angles_deg, 90.0)
+    turns = quarter.astype(np.int64) % 4
+    cos, sin = np.cos(np.deg2rad(rest)), np.sin(np.deg2rad(rest))
+    return np.choose(turns, [cos, -sin, -cos, sin]), np.choose(turns, [sin, cos, -sin, -cos])
+
+
+def random_rotation(rng: Generator) -> Points:
+    """Return a rotation matrix (3, 3), uniform on SO(3): a normal 4-vector's direction as a unit quaternion."""
+    q = rng.standard_normal(4)
+    w, x, y, z = q / np.linalg.norm(q)
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+
+
+def flat_rotation(mesh: Mesh, tilt_deg: float, rng: Generator) -> Points:
+    """Return a random rotation that lays a shape's long axis within `tilt_deg` of the image plane.
+
+    Parameters
+    ----------
+    mesh
+        The shape's surface; its long axis is the first principal axis of the surface's area.
+    tilt_deg
+        Largest angle between the long axis and the image plane, 0 to 90 degrees.
+    rng
+        Source of the axis's direction (uniform on that band of the sphere) and the spin about it (uniform).
+
+    Returns
+    -------
+    (3, 3) rotation matrix. With 90 degrees it is uniform on SO(3).
+    """
+    z = rng.uniform(-1, 1) * np.sin(np.deg2rad(tilt_deg))
+    azimuth = rng.uniform(0, 2 * np.pi)
+    wanted = np.array([np.cos(azimuth) * np.sqrt(1 - z * z), np.sin(azimuth) * np.sqrt(1 - z * z), z])
+    spin = random_rotation(rng)
+    return np.asarray(_shortest_turn(spin @ _long_axis(mesh), wanted) @ spin)
+
+
+def _long_axis(mesh: Mesh) -> Points:
+    weights = face_areas(mesh)
+    middles = mesh.vertices_nm[mesh.faces].mean(axis=1)
+    spread = middles - np.average(middles, axis=0, weights=weights)
+    return np.asarray(np.linalg.eigh((spread * weights[:, None]).T @ spread)[1][:, -1])
+
+
+def _shortest_turn(start: Points, end: Points) -> Points:
+    """Return the smallest rotation that takes one unit vector to another (two reflections)."""
+    middle = start + end
+    norm = middle @ middle
+    if norm < 1e-20:  # opposite: the axis is free; no random draw gets here
+        raise ShapeError("two opposite directions have no smallest rotation")
+    half_turn = 2 * np.outer(middle, middle) / norm - np.eye(3)
+    return np.asarray(half_turn @ (2 * np.outer(start, start) - np.eye(3)))
+
+
+def move_mesh(mesh: Mesh, rotation: Points, offset_nm: Points) -> Mesh:
+    """Return a mesh rotated about its own origin by a (3, 3) matrix, then shifted by (3,) nm."""
+    return Mesh(mesh.vertices_nm @ np.asarray(rotation).T + offset_nm, mesh.faces)
+
+
+def move_implicit(implicit: Implicit, rotation: Points, offset_nm: Points) -> Implicit:
+    """Return an implicit solid rotated about its own origin by a (3, 3) matrix, then shifted by (3,) nm.
+
+    The new bounds are the box of the rotated box, so they hold the solid but need not be tight.
+    """
+    rotation, offset_nm = np.asarray(rotation, np.float64), np.asarray(offset_nm, np.float64)
+
+    def field(points_nm: Points) -> Points:
+        return implicit.field((points_nm - offset_nm) @ rotation)
+
+    corners = np.where(CORNERS, implicit.bounds_nm[1], implicit.bounds_nm[0]) @ rotation.T + offset_nm
+    return Implicit(field, np.stack([corners.min(axis=0), corners.max(axis=0)]), implicit.step_nm)
+
+
+def centered(mesh: Mesh) -> Mesh:
+    """Return the mesh shifted so that its solid's centroid is the origin."""
+    return Mesh(mesh.vertices_nm - centroid(mesh), mesh.faces)
+
+
+def face_areas(mesh: Mesh) -> Points:
+    """Return the area of each face, (m,) nm^2."""
+    a, b, c = np.moveaxis(mesh.vertices_nm[mesh.faces], 1, 0)
+    return np.asarray(np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2)
+
+
+def mesh_area_nm2(mesh: Mesh) -> float:
+    """Return the surface's area, nm^2."""
+    return float(face_areas(mesh).sum())
+
+
+def _cones(mesh: Mesh) -> tuple[Points, Points, Points]:
+    """Return a middle, and per face the signed volume and centroid of the cone from that middle."""
+    middle = mesh.vertices_nm.mean(axis=0)
+    corners = mesh.vertices_nm[mesh.faces] - middle
+    a, b, c = np.moveaxis(corners, 1, 0)
+    return middle, np.einsum("ij,ij->i", a, np.cross(b, c)) / 6, corners.sum(axis=1) / 4
+
+
+def mesh_volume_nm3(mesh: Mesh) -> float:
+    """Return the signed volume of a closed mesh, nm^3: positive if its faces look outwards (divergence theorem)."""
+    return float(_cones(mesh)[1].sum())
+
+
+def centroid(mesh: Mesh) -> Points:
+    """Return the centroid of the solid inside a closed mesh, (3,) nm."""
+    middle, volumes, centers = _cones(mesh)
+    return np.asarray(middle + volumes @ centers / volumes.sum())
+
+
+def oriented_outward(mesh: Mesh) -> Mesh:
+    """Return the mesh with a positive volume: all faces flipped if it was inside out, else the same mesh."""
+    return mesh if mesh_volume_nm3(mesh) >= 0 else Mesh(mesh.vertices_nm, np.ascontiguousarray(mesh.faces[:, ::-1]))
+
+
+def check_watertight(mesh: Mesh, name: str) -> None:
+    """Raise unless a mesh is the closed, consistently oriented, outward-looking surface of a solid.
+
+    Raises
+    ------
+    ShapeError
+        Names the mesh and the reason: no faces, vertices that are not finite, faces that refer to a missing vertex or
+        use one twice, open edges, edges of more than two faces, faces of mixed orientation, or inside out.
+    """
+    reason = _why_not_watertight(mesh)
+    if reason:
+        raise ShapeError(f"mesh {name!r} is not the closed surface of a solid: {reason}")
+
+
+def _why_not_watertight(mesh: Mesh) -> str:
+    faces, count = mesh.faces, len(mesh.vertices_nm)
+    if not len(faces):
+        return "it has no faces"
+    if not np.isfinite(mesh.vertices_nm).all():
+        bad = int((~np.isfinite(mesh.vertices_nm)).any(axis=1).sum())
+        return f"{bad} of its {count} vertices are not finite numbers"
+    if faces.min() < 0 or faces.max() >= count:
+        return f"a face refers to vertex {faces.max()} but there are {count} vertices"
+    twice = int((faces == np.roll(faces, 1, axis=1)).any(axis=1).sum())
+    if twice:
+        return f"{twice} faces use a vertex twice: remove degenerate faces"
+    return _why_edges_are_wrong(mesh) or _why_volume_is_wrong(mesh)
+
+
+def _why_edges_are_wrong(mesh: Mesh) -> str:
+    edges, turned = _edges(mesh.faces, len(mesh.vertices_nm))
+    _, inverse, uses = np.unique(edges, return_inverse=True, return_counts=True)
+    once, many = int((uses == 1).sum()), int((uses > 2).sum())
+    if once:
+        return f"it has {once} open edges: close its holes, or merge vertices that lie at the same place"
+    if many:
+        return f"{many} edges belong to more than two faces (non-manifold): separate the parts that touch there"
+    both_ways = np.bincount(inverse, weights=turned) == 1
+    if not both_ways.all():
+        bad = int((~both_ways).sum())
+        return f"its faces are oriented inconsistently across {bad} edges: make them all look outwards"
+    return ""
+
+
+def _why_volume_is_wrong(mesh: Mesh) -> str:
+    volume = mesh_volume_nm3(mesh)
+    if volume == 0:
+        return "it encloses no volume"
+    return "it is inside out: flip all of its faces (oriented_outward does)" if volume < 0 else ""
+
+
+def _edges(faces: NDArray[np.int64], count: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return a number for the edge of each side of each face, and whether that side runs downwards in index order."""
+    start, end = faces.ravel(), np.roll(faces, -1, axis=1).ravel()
+    return np.minimum(start, end) * count + np.maximum(start, end), start > end
+
+
+def sample_surface(mesh: Mesh, n: int, rng: Generator) -> Points:
+    """Return (n, 3) points, uniform by area on a mesh, nm.
+
+    A face is drawn in proportion to its area, then a point in it by the square-root rule (Turk 1990, Graphics Gems).
+    """
+    cumulative = np.cumsum(face_areas(mesh))
+    chosen = np.searchsorted(cumulative, rng.random(n) * cumulative[-1], side="right").clip(max=len(mesh.faces) - 1)
+    a, b, c = np.moveaxis(mesh.vertices_nm[mesh.faces[chosen]], 1, 0)
+    root, along = np.sqrt(rng.random((n, 1))), rng.random((n, 1))
+    return np.asarray((1 - root) * a + root * (1 - along) * b + root * along * c)
