@@ -1,0 +1,162 @@
+"""Shapes from electron microscopy, or any other closed meshes: a packaged library, a library folder or mesh files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+from pydantic import Field, PrivateAttr
+
+from mishape.engine import geometry
+from mishape.engine.component import Component, Real
+from mishape.engine.errors import ShapeError
+from mishape.engine.library import Library, is_library, open_library, packaged_libraries
+from mishape.engine.types import Mesh, Points, Shape
+from mishape.engine.wording import problem, suggestion
+
+SUFFIXES = (".off", ".ply", ".stl", ".obj")
+SMALLEST_NM, LARGEST_NM = 20.0, 1e6
+
+
+class EmMesh(Component):
+    """Closed meshes, one drawn per object.
+
+    Mesh files (.off .ply .stl .obj) are centred on their solid's centroid; a library keeps its own frames, in which its
+    occupancy and statistics are given (those that mishape writes are centred already).
+    """
+
+    kind: Literal["em_mesh"] = "em_mesh"
+    library: str
+    """Name of a packaged library (neuropil), or path of a library folder, a folder of mesh files or one mesh file;
+    relative paths start at the scene file's folder."""
+    unit_nm: Real = Field(default=1.0, gt=0, le=1e9)
+    """Length of one mesh unit, nm; for mesh files only: 1000 for micrometres, 1 for nanometres (default)."""
+    ids: tuple[str, ...] | None = Field(default=None, min_length=1)
+    """Shapes to use; all by default. The id of a mesh file is its name without the ending."""
+    scale: Real = Field(default=1.0, gt=0, le=1000)
+    """Factor on every length, no unit, default 1."""
+    _place: str = PrivateAttr()
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Resolve the path while the scene file's folder is known."""
+        known = packaged_libraries()
+        if self.library in known:
+            self._place = self.library
+            return
+        path = (Path((context or {}).get("folder") or ".") / self.library).resolve()
+        if not path.exists():
+            raise problem(
+                f"library {self.library!r} is neither a packaged library (known: {', '.join(sorted(known))}) "
+                f"nor a file or folder: {str(path)!r} does not exist"
+            )
+        self._place = str(path)
+
+    def keys(self) -> Mapping[str, str]:
+        """Return shape id -> its fold, or the id itself where there are no folds."""
+        found = _keys(self._place)
+        unknown = [id for id in self.ids or () if id not in found]
+        if unknown:
+            raise ShapeError(f"library {self.library!r} has no shape {unknown[0]!r}: {suggestion(unknown[0], found)}")
+        return {id: found[id] for id in self.ids or found}
+
+    def sample(self, rng: Generator, id: str | None) -> Shape:
+        """Return the shape of that id; without one, draw it."""
+        keys = self.keys()
+        if id is None:
+            id = sorted(keys)[rng.integers(len(keys))]
+        if id not in keys:
+            raise ShapeError(f"library {self.library!r} has no shape {id!r}: {suggestion(id, keys)}")
+        return _shape(self._place, id, self.unit_nm, self.scale)
+
+
+@lru_cache(maxsize=16)
+def _library(place: str) -> Library | dict[str, Path]:
+    """Return an opened library, or the mesh files of a folder by id."""
+    path = Path(place)
+    if place in packaged_libraries() or is_library(path):
+        return open_library(place)
+    files = [path] if path.is_file() else sorted(f for f in path.iterdir() if f.suffix.lower() in SUFFIXES)
+    if not files:
+        raise ShapeError(f"folder {place!r} holds neither a shape library nor mesh files ({' '.join(SUFFIXES)})")
+    found = {file.stem: file for file in files}
+    if len(found) < len(files):
+        raise ShapeError(f"folder {place!r} holds mesh files of equal names but for the ending: rename one of them")
+    return found
+
+
+@lru_cache(maxsize=16)
+def _keys(place: str) -> dict[str, str]:
+    found = _library(place)
+    if isinstance(found, Library):
+        return {entry.id: entry.fold or entry.id for entry in found}
+    return {id: id for id in found}
+
+
+@lru_cache(maxsize=256)
+def _shape(place: str, id: str, unit_nm: float, scale: float) -> Shape:
+    found = _library(place)
+    if isinstance(found, Library):
+        if unit_nm != 1:
+            raise ShapeError(f"library {place!r} is in nm: leave unit_nm out, or use scale to change its size")
+        shape = found[id].shape()
+        geometry.check_watertight(shape.surface, f"{id} of {place}")
+    else:
+        shape = Shape(id, geometry.centered(read_mesh(found[id], unit_nm)), source=found[id].name)
+    return shape if scale == 1 else shape.moved(np.eye(3) * scale, np.zeros(3))
+
+
+def read_mesh(path: Path, unit_nm: float) -> Mesh:
+    """Read a closed mesh from a file (.off .ply .stl .obj).
+
+    Parameters
+    ----------
+    path
+        The file.
+    unit_nm
+        Length of one unit of the file, nm.
+
+    Returns
+    -------
+    Mesh
+        In nm, looking outwards; vertices at the same place are made one, in the order in which they first appear.
+
+    Raises
+    ------
+    ShapeError
+        If the file cannot be read, is not watertight (with the reason), or its size shows that `unit_nm` is wrong.
+    """
+    import trimesh
+
+    if path.suffix.lower() not in SUFFIXES:
+        raise ShapeError(f"mesh file {str(path)!r} is not one of {' '.join(SUFFIXES)}: convert it")
+    try:
+        loaded = trimesh.load_mesh(path, process=False, skip_materials=True)
+        mesh = _merged(np.asarray(loaded.vertices, np.float64) * unit_nm, np.asarray(loaded.faces, np.int64))
+    except Exception as error:  # a stranger's file may fail in any way
+        raise ShapeError(f"mesh file {str(path)!r} cannot be read: {type(error).__name__}: {error}") from error
+    if len(mesh.faces) and np.isfinite(mesh.vertices_nm).all():
+        mesh = geometry.oriented_outward(mesh)
+    geometry.check_watertight(mesh, str(path))
+    edge = float(np.ptp(mesh.vertices_nm, axis=0).max())
+    if not SMALLEST_NM <= edge <= LARGEST_NM:
+        raise ShapeError(
+            f"mesh file {str(path)!r} is {edge:.3g} nm long at unit_nm {unit_nm:g}: shapes of {SMALLEST_NM:g} nm to "
+            f"{LARGEST_NM / 1e6:g} mm are expected. Give unit_nm, for example 1000 if the file is in micrometres"
+        )
+    return mesh
+
+
+def _merged(vertices: Points, faces: NDArray[np.int64]) -> Mesh:
+    """Make vertices at exactly the same place one; faces that lose a corner by that are dropped."""
+    _, first, inverse = np.unique(vertices, axis=0, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    number = np.empty_like(order)
+    number[order] = np.arange(len(order))
+    faces = number[inverse.ravel()][faces]
+    whole = (faces != np.roll(faces, 1, axis=1)).all(axis=1)
+    return Mesh(vertices[first[order]], faces[whole])
