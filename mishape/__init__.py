@@ -1,0 +1,68 @@
+"""mishape: 3D shapes in, fluorescence microscope images with exact ground truth out.
+
+Everything public is reachable from here and loaded on first use; ``import mishape`` itself imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mishape.engine.dataset import Dataset, open_dataset
+    from mishape.engine.errors import DatasetError, LibraryError, MishapeError, PluginError, ShapeError, SpecError
+    from mishape.engine.generate import generate
+    from mishape.engine.library import open_library, write_library
+    from mishape.engine.scene import Scene
+    from mishape.engine.simulate import simulate
+    from mishape.engine.spec import Spec, load_spec
+    from mishape.engine.types import Emitters, Grid, Mesh, Raster, Sample, Shape
+    from mishape.engine.verify import verify
+
+__version__ = "0.1.0"
+_HOMES = {
+    "dataset": ("Dataset", "open_dataset"),
+    "errors": ("DatasetError", "LibraryError", "MishapeError", "PluginError", "ShapeError", "SpecError"),
+    "generate": ("generate",),
+    "library": ("open_library", "write_library"),
+    "scene": ("Scene",),
+    "simulate": ("simulate",),
+    "spec": ("Spec", "load_spec"),
+    "types": ("Emitters", "Grid", "Mesh", "Raster", "Sample", "Shape"),
+    "verify": ("verify",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+__all__ = [  # noqa: RUF022  (in the order of the modules)
+    "Dataset",
+    "open_dataset",
+    "DatasetError",
+    "LibraryError",
+    "MishapeError",
+    "PluginError",
+    "ShapeError",
+    "SpecError",
+    "generate",
+    "open_library",
+    "write_library",
+    "Scene",
+    "simulate",
+    "Spec",
+    "load_spec",
+    "Emitters",
+    "Grid",
+    "Mesh",
+    "Raster",
+    "Sample",
+    "Shape",
+    "verify",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'mishape' has no attribute {name!r}")
+    return getattr(import_module(f"mishape.engine.{_HOME_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME_OF])

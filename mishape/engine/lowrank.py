@@ -23,8 +23,9 @@ PSF = Callable[[Points, Points, float], Points]
 
 Z_STEP_NM = 20.0
 """Spacing of the z nodes; linear interpolation between them costs 0.1 % of the peak at NA 1.4."""
-Z_BIN_NM = 250.0
-"""The z range grows in such steps, so that few operators serve many samples."""
+SLAB_NM = 1500.0
+"""Depth that one operator covers. An emitter's own z decides which operator images it, so the image of many emitters
+is exactly the sum of the images of each."""
 RANK_ERROR = 1e-3
 """Largest error of the low-rank PSF at each z of an emitter, as a fraction of its peak over the planes."""
 FAINTEST = 1e-2
@@ -78,13 +79,8 @@ class Operator:
         return self.size[0] * self.size[1]
 
 
-def z_half_range(deepest_nm: float) -> float:
-    """Return the half-range of z that an operator covers for emitters as far from z = 0 as this."""
-    return max(1, math.ceil(deepest_nm / Z_BIN_NM)) * Z_BIN_NM
-
-
-def build_operator(psf: PSF, grid: Grid, half_range_nm: float, padding: float = 1.0) -> Operator:
-    """Build the operator for emitters with abs(z) up to half_range_nm.
+def build_operator(psf: PSF, grid: Grid, slab: int, padding: float = 1.0) -> Operator:
+    """Build the operator for the emitters of one slab: z from (slab - 1/2) SLAB_NM to (slab + 1/2) SLAB_NM.
 
     Parameters
     ----------
@@ -94,13 +90,13 @@ def build_operator(psf: PSF, grid: Grid, half_range_nm: float, padding: float = 
         Multiplies the reach beyond the field that is taken into account; the image hardly depends on it.
     """
     focuses = grid.centers_nm()[0]
-    nodes = np.linspace(-half_range_nm, half_range_nm, 2 * round(half_range_nm / Z_STEP_NM) + 1)
+    nodes = np.linspace((slab - 0.5) * SLAB_NM, (slab + 0.5) * SLAB_NM, round(SLAB_NM / Z_STEP_NM) + 1)
     margin_nm = padding * _reach_nm(psf, nodes, focuses)
     finer = _finer(psf, grid.pixel_nm, focuses)
     size = _grid_size(grid, finer, margin_nm)
     step_nm = grid.pixel_nm / STEPS_PER_PIXEL
     distance = _distances(size, grid.pixel_nm / finer)
-    radii = np.arange(int(distance.max() / step_nm) + 4) * step_nm
+    radii = step_nm * np.arange(int(distance.max() / step_nm) + 4, dtype=np.float64)
     radial, axial = _factorise(psf, radii, nodes, focuses)
     kernels = _on_grid(radial, distance, step_nm) * (grid.pixel_nm**2)
     beta = window_beta(BAND_LIMIT)

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from mishape.engine.component import Model, Whole
 from mishape.engine.errors import DatasetError
@@ -21,8 +21,6 @@ FORMAT: Literal[1] = 1
 
 class Manifest(Model):
     """The content of dataset.json."""
-
-    model_config = ConfigDict(extra="forbid")
 
     format: Literal["mishape-dataset"] = "mishape-dataset"
     """Always mishape-dataset."""
@@ -112,7 +110,11 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 def differences(old: Manifest, new: Manifest) -> list[str]:
     """Return, one line each, why a run of `new` cannot go on in a folder of `old`."""
     before, after = old.model_dump(), new.model_dump()
-    lines = [f"{key}: {before[key]} there, {after[key]} here" for key in ("samples", "shard_size") if before[key] != after[key]]
+    lines = [
+        f"{key}: {before[key]} there, {after[key]} here"
+        for key in ("samples", "shard_size")
+        if before[key] != after[key]
+    ]
     for key in sorted({*before["versions"], *after["versions"]}):
         there, here = before["versions"].get(key), after["versions"].get(key)
         if there != here:
@@ -125,7 +127,15 @@ def differences(old: Manifest, new: Manifest) -> list[str]:
 def _data_differences(there: Any, here: Any, path: str) -> list[str]:
     if isinstance(there, dict) and isinstance(here, dict):
         keys = sorted({*there, *here} - ({"samples"} if not path else set()))
-        return [line for key in keys for line in _data_differences(there.get(key), here.get(key), f"{path}.{key}".strip("."))]
+        return [
+            line
+            for key in keys
+            for line in _data_differences(there.get(key), here.get(key), f"{path}.{key}".strip("."))
+        ]
     if isinstance(there, list) and isinstance(here, list) and len(there) == len(here):
-        return [line for i, pair in enumerate(zip(there, here, strict=True)) for line in _data_differences(*pair, f"{path}.{i}")]
+        return [
+            line
+            for i, pair in enumerate(zip(there, here, strict=True))
+            for line in _data_differences(*pair, f"{path}.{i}")
+        ]
     return [] if there == here else [f"{path}: {there} there, {here} here"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from importlib.metadata import version
 
 from mishape.engine import registry
@@ -12,7 +11,6 @@ from mishape.engine.scene import Scene
 def versions_of(scene: Scene) -> dict[str, str]:
     """Return distribution -> version for mishape, NumPy, SciPy and the plugins that a scene names."""
     found = {name: version(name) for name in ("mishape", "numpy", "scipy")}
-    found["python"] = platform.python_version()
     used = {("truths", kind) for kind in scene.truths}
     for thing in scene.objects:
         used |= {("shapes", thing.shape.kind), ("labelers", thing.labeler.kind)}

@@ -1,0 +1,167 @@
+"""Reading a dataset: records and arrays of every sample, memory-mapped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mishape.engine.errors import DatasetError
+from mishape.engine.library import Library, open_library
+from mishape.engine.manifest import Manifest, read_manifest
+from mishape.engine.shard import RECORDS, SEAL, SHAPES, shard_folder
+from mishape.engine.spec import Spec
+from mishape.engine.wording import suggestion
+from mishape.engine.yaml_marks import Source
+
+OME = ".ome.tif"
+
+
+@dataclass(frozen=True)
+class Item:
+    """One sample on disk: its record, and its arrays by name."""
+
+    record: dict[str, Any]
+    arrays: dict[str, NDArray[Any]]
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        if name not in self.arrays:
+            raise DatasetError(f"sample {self.record['index']} has no array {name!r}: {suggestion(name, self.arrays)}")
+        return self.arrays[name]
+
+
+class Dataset:
+    """A dataset on disk: `len`, iteration, and ``dataset[i]["epi.image"]``.
+
+    Parameters
+    ----------
+    folder
+        The dataset's folder.
+
+    Raises
+    ------
+    DatasetError
+        If the folder is not a dataset, or is damaged or newer than this reader.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.manifest: Manifest = read_manifest(self.folder)
+        self._opened = lru_cache(maxsize=64)(Shard)
+
+    @cached_property
+    def spec(self) -> Spec:
+        """The spec that made the dataset."""
+        source = Source("scene of " + str(self.folder), self.manifest.spec_text)
+        return Spec(self.manifest.spec, source, Path(self.manifest.spec_folder))
+
+    @property
+    def missing(self) -> list[int]:
+        """Numbers of the shards that are not there yet."""
+        return [n for n in range(self.manifest.shards) if not (shard_folder(self.folder, n) / SEAL).is_file()]
+
+    def __len__(self) -> int:
+        return self.manifest.samples
+
+    def __iter__(self) -> Iterator[Item]:
+        return (self[number] for number in range(len(self)))
+
+    def __getitem__(self, number: int) -> Item:
+        if not 0 <= number < len(self):
+            raise IndexError(f"sample {number} given, the dataset has 0 to {len(self) - 1}")
+        shard, row = divmod(number, self.manifest.shard_size)
+        part = self.shard(shard)
+        return Item(part.records[row], {name: part.row(name, row) for name in part.names})
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """Yield the record of every sample."""
+        for shard in range(self.manifest.shards):
+            yield from self.shard(shard).records
+
+    def shard(self, number: int) -> Shard:
+        """Return one shard."""
+        folder = shard_folder(self.folder, number)
+        if not (folder / SEAL).is_file():
+            raise DatasetError(f"shard {number} of {str(self.folder)!r} is missing: run generate again to make it")
+        return self._opened(folder)
+
+    def libraries(self) -> dict[str, Library]:
+        """Return the dataset's copies of the finite shape sources it used, by name."""
+        folders = sorted((self.folder / "library").glob("*"))
+        return {folder.name: open_library(folder) for folder in folders if folder.is_dir()}
+
+
+class Shard:
+    """A finished folder of samples; arrays are memory-mapped."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._stack = lru_cache(maxsize=None)(self._map_stack)
+        self._table = lru_cache(maxsize=None)(self._map_table)
+
+    @cached_property
+    def records(self) -> list[dict[str, Any]]:
+        """The samples' records."""
+        return [json.loads(line) for line in (self.folder / RECORDS).read_text(encoding="utf-8").splitlines()]
+
+    @cached_property
+    def seal(self) -> dict[str, Any]:
+        """The content of shard.json: number of samples, finite sources, SHA-256 of each file."""
+        seal: dict[str, Any] = json.loads((self.folder / SEAL).read_text(encoding="utf-8"))
+        return seal
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Names of all arrays."""
+        stacks = [path.name.removesuffix(OME) for path in self.folder.glob(f"*{OME}")]
+        tables = [path.name.removesuffix(".offsets.npy") for path in self.folder.glob("*.offsets.npy")]
+        return sorted([*stacks, *tables])
+
+    @cached_property
+    def shapes(self) -> Library | None:
+        """The shapes made for this shard, if a truth asked for them."""
+        return open_library(self.folder / SHAPES) if (self.folder / SHAPES).is_dir() else None
+
+    def row(self, name: str, number: int) -> NDArray[Any]:
+        """Return one sample's array: (Z, Y, X) of a stack, or the rows of a table."""
+        if (self.folder / f"{name}{OME}").is_file():
+            return self._stack(name)[number]
+        table, offsets = self._table(name)
+        return table[offsets[number] : offsets[number + 1]]
+
+    def _map_stack(self, name: str) -> NDArray[Any]:
+        import tifffile
+
+        path = self.folder / f"{name}{OME}"
+        try:
+            stack = tifffile.memmap(path, mode="r")
+        except Exception as error:  # a damaged file may fail in any way
+            raise DatasetError(f"{str(path)!r} is damaged: {error}. Delete its shard and run generate again") from None
+        with tifffile.TiffFile(path) as tiff:
+            planes = tiff.series[0].shape
+        samples = len(self.records)
+        return np.asarray(stack).reshape(samples, -1, *planes[-2:])
+
+    def _map_table(self, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
+        table, offsets = (
+            np.load(self.folder / f"{name}{ending}", mmap_mode="r", allow_pickle=False)
+            for ending in (".npy", ".offsets.npy")
+        )
+        return table, offsets
+
+
+def open_dataset(folder: str | Path) -> Dataset:
+    """Open a dataset folder.
+
+    Raises
+    ------
+    DatasetError
+        If the folder is not a dataset, or is damaged or newer than this reader.
+    """
+    return Dataset(folder)

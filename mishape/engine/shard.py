@@ -1,0 +1,160 @@
+"""One shard: a finished folder of samples, a pure function of the spec and its number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mishape.engine import hooks
+from mishape.engine.errors import MishapeError, PluginError
+from mishape.engine.files import canonical, disk_errors, sha256, whole_folder
+from mishape.engine.library import write_library
+from mishape.engine.manifest import Manifest
+from mishape.engine.montage import tiled_grid
+from mishape.engine.ometiff import StackWriter
+from mishape.engine.scene import SceneObject
+from mishape.engine.simulate import describe_shape, simulate
+from mishape.engine.spec import Spec
+from mishape.engine.types import Grid, Raster, Sample, Shape
+
+SEAL, RECORDS, SHAPES = "shard.json", "samples.jsonl", "shapes"
+
+
+def shard_folder(dataset: Path, shard: int) -> Path:
+    """Return the folder of a shard."""
+    return dataset / "shards" / f"{shard:06d}"
+
+
+@dataclass(frozen=True)
+class ShardJob:
+    """Makes one shard: call it with the shard's number."""
+
+    spec: Spec
+    folder: Path
+    manifest: Manifest
+
+    def __call__(self, shard: int) -> int:
+        """Write the shard and return its number of samples."""
+        numbers = self.manifest.shard_samples(shard)
+        target = shard_folder(self.folder, shard)
+        with disk_errors(target), whole_folder(target) as part, ExitStack() as open_files:
+            writer = _ShardWriter(
+                part, f"{self.manifest.spec_hash}/{self.manifest.shard_size}/{shard}", len(numbers), open_files
+            )
+            for row, number in enumerate(numbers):
+                writer.add(row, self._sample(number))
+            writer.finish()
+        return len(numbers)
+
+    def _sample(self, number: int) -> Sample:
+        try:
+            sample = simulate(self.spec.scene(number), describe=False)
+        except MishapeError as error:
+            error.add_note(f"This was sample {number}; to see it alone: mishape render SCENE --sample {number}")
+            raise
+        except Exception as error:  # a stranger's component may fail in any way
+            raise PluginError(
+                f"sample {number} failed: {type(error).__name__}: {error}. "
+                f"To see it alone: mishape render SCENE --sample {number}"
+            ) from error
+        hooks.call("mishape_sample_done", sample=sample)
+        return sample
+
+
+class _ShardWriter:
+    """Collects the samples of one shard in a folder."""
+
+    def __init__(self, folder: Path, identity: str, samples: int, open_files: ExitStack) -> None:
+        self.folder, self.identity, self.samples, self.open_files = folder, identity, samples, open_files
+        self.stacks: dict[str, StackWriter] = {}
+        self.tables: dict[str, list[NDArray[Any]]] = {}
+        self.shapes: dict[str, tuple[Shape, dict[str, NDArray[Any]]]] = {}
+        self.sources: dict[str, Any] = {}
+        self.records = open_files.enter_context((folder / RECORDS).open("w", encoding="utf-8", newline="\n"))
+
+    def add(self, row: int, sample: Sample) -> None:
+        for name, raster in rasters_of(sample).items():
+            self._stack(name, raster).write(row, raster.data)
+        for name, table in sample.truths.items():
+            if not isinstance(table, Raster):
+                self.tables.setdefault(name, []).append(table)
+        for number, thing in enumerate(sample.scene.objects):
+            self._keep_shape(sample, number, thing)
+        self.records.write(canonical(sample.record) + "\n")
+
+    def _stack(self, name: str, raster: Raster) -> StackWriter:
+        if name not in self.stacks:
+            file = f"{name}.ome.tif"
+            writer = StackWriter(
+                self.folder / file, raster.grid, raster.data.dtype, self.samples, f"{self.identity}/{file}"
+            )
+            self.stacks[name] = self.open_files.enter_context(writer)
+        return self.stacks[name]
+
+    def _keep_shape(self, sample: Sample, number: int, thing: SceneObject) -> None:
+        """Remember which finite source was used, or keep a generated shape if a truth asks for shapes."""
+        record = next(item for item in sample.record["objects"] if item["number"] == number)
+        if record["library"] is not None:
+            self.sources[record["library"]] = sample.record["scene"]["objects"][number]["shape"]
+        elif _describes(sample) and record["shape_id"] not in self.shapes:
+            shape = sample.sources[number]
+            self.shapes[shape.id] = (shape, describe_shape(sample.scene, shape))
+
+    def finish(self) -> None:
+        self.open_files.close()
+        for name, tables in self.tables.items():
+            np.save(self.folder / f"{name}.npy", np.concatenate(tables), allow_pickle=False)
+            offsets = np.cumsum([0, *(len(table) for table in tables)], dtype=np.int64)
+            np.save(self.folder / f"{name}.offsets.npy", offsets, allow_pickle=False)
+        if self.shapes:
+            shapes, arrays = zip(*self.shapes.values(), strict=True)
+            write_shapes(self.folder / SHAPES, "shapes made for this shard", shapes, arrays)
+        files = sorted(path for path in self.folder.rglob("*") if path.is_file())
+        seal = {
+            "samples": self.samples,
+            "sources": self.sources,
+            "files": {path.relative_to(self.folder).as_posix(): sha256(path) for path in files},
+        }
+        (self.folder / SEAL).write_text(canonical(seal, indent=2) + "\n", encoding="utf-8", newline="\n")
+
+
+def rasters_of(sample: Sample) -> dict[str, Raster]:
+    """Return everything of a sample that lies on a grid, under its file's name."""
+    views = sample.scene.views
+    images = {
+        f"{name}.image": Raster(image, tiled_grid(views[name].grid, views[name].montage))
+        for name, image in sample.images.items()
+    }
+    return {**images, **{name: truth for name, truth in sample.truths.items() if isinstance(truth, Raster)}}
+
+
+def _describes(sample: Sample) -> bool:
+    return any(hasattr(truth, "describe") for truth in sample.scene.truths.values())
+
+
+def write_shapes(
+    folder: Path,
+    name: str,
+    shapes: Sequence[Shape],
+    descriptions: Sequence[Mapping[str, NDArray[Any]]],
+    citation: str = "",
+) -> None:
+    """Write shapes and their truths as a library; provenance and licences travel along."""
+    arrays = {key: [description[key] for description in descriptions] for key in descriptions[0]}
+    meta = {
+        "name": name,
+        "source": "; ".join(_distinct(shape.source for shape in shapes)),
+        "licence": "; ".join(_distinct(shape.licence for shape in shapes)),
+        "citation": citation,
+    }
+    write_library(folder, shapes, meta, arrays)
+
+
+def _distinct(texts: Iterator[str]) -> list[str]:
+    return sorted({text for text in texts if text})

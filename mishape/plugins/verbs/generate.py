@@ -1,0 +1,45 @@
+"""``mishape generate``: make a dataset."""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class ProgressStyle(StrEnum):
+    """How progress is shown."""
+
+    auto = "auto"
+    bar = "bar"
+    log = "log"
+    json = "json"
+    none = "none"
+
+
+def generate(
+    scene: Annotated[Path, typer.Argument(help="Scene file (YAML).")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The dataset's folder.")],
+    samples: Annotated[int | None, typer.Option(min=1, help="Number of samples; default the scene's.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = os.cpu_count() or 1,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed; default the scene's.")] = None,
+    shard_size: Annotated[int | None, typer.Option(min=1, help="Samples per shard; default the scene's.")] = None,
+    progress: Annotated[ProgressStyle, typer.Option(help="How to show progress.")] = ProgressStyle.auto,
+) -> None:
+    """Make a dataset, or finish one that was interrupted; the bytes do not depend on the workers."""
+    from mishape.engine import registry
+    from mishape.engine.generate import generate as make
+    from mishape.engine.spec import load_spec
+    from mishape.plugins.verbs.progress import shown
+
+    spec = load_spec(scene).with_values(samples=samples, seed=seed, shard_size=shard_size)
+    with shown(progress.value, spec.samples) as report:
+        dataset = make(spec, out, workers=workers, progress=report)
+    for plugin, reason in registry.ledger.items():
+        typer.echo(f"warning: plugin {plugin} failed: {reason}", err=True)
+    print(f"{len(dataset)} sample(s) in {out}")
+    if (dataset.folder / "report.html").is_file():
+        print(f"report: {(dataset.folder / 'report.html').resolve()}")
