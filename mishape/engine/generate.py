@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from mishape.engine import hooks, registry
+from mishape.engine import hooks
 from mishape.engine.dataset import Dataset, open_dataset
 from mishape.engine.errors import DatasetError
 from mishape.engine.execute import executor_for
 from mishape.engine.files import disk_errors, remove_leftovers
+from mishape.engine.library_copies import keep_libraries
 from mishape.engine.manifest import NAME, Manifest, differences, manifest_of, read_manifest, write_manifest
 from mishape.engine.protocols import Executor
-from mishape.engine.seeding import Stage, stream
-from mishape.engine.shard import ShardJob, write_shapes
-from mishape.engine.simulate import describe_shape
+from mishape.engine.shard import ShardJob
 from mishape.engine.spec import Spec, load_spec
 
 Progress = Callable[[int, int], None]
@@ -69,7 +67,7 @@ def generate(
             done += made
             progress(done, manifest.samples)
     with disk_errors(folder):
-        copy_libraries(dataset)
+        keep_libraries(dataset)
         hooks.call("mishape_dataset_done", dataset=dataset)
     return dataset
 
@@ -90,26 +88,6 @@ def _claim(folder: Path, manifest: Manifest) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         write_manifest(folder, manifest)
     (folder / "shards").mkdir(exist_ok=True)
-    remove_leftovers(folder)
-    remove_leftovers(folder / "shards")
+    for part in (folder, folder / "shards", folder / "library"):
+        remove_leftovers(part)
 
-
-def copy_libraries(dataset: Dataset) -> None:
-    """Write each finite shape source that the samples used to ``library/``, with its shapes' truths."""
-    if not dataset.spec.head.dataset.copy_library:
-        return
-    sources: dict[str, Any] = {}
-    for shard in range(dataset.manifest.shards):
-        sources.update(dataset.shard(shard).seal["sources"])
-    scene = dataset.spec.scene(0)
-    for name, plain in sorted(sources.items()):
-        target = dataset.folder / "library" / name
-        if target.exists():
-            continue
-        cls = registry.load("shapes", plain["kind"])
-        source = cls.model_validate(plain, context={"folder": dataset.spec.folder})
-        shapes = [
-            source.sample(stream(scene.seed, 0, Stage.SHAPE, shape_id), shape_id) for shape_id in sorted(source.keys())
-        ]
-        citation = getattr(source, "citation", "")
-        write_shapes(target, name, shapes, [describe_shape(scene, shape) for shape in shapes], citation)

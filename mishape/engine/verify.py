@@ -13,6 +13,7 @@ from mishape.engine.dataset import Dataset, Item
 from mishape.engine.errors import DatasetError
 from mishape.engine.execute import one_thread
 from mishape.engine.files import canonical, sha256
+from mishape.engine.library_copies import sealed_files
 from mishape.engine.seeding import Stage, stream
 from mishape.engine.shard import SEAL, rasters_of, shard_folder
 from mishape.engine.simulate import simulate
@@ -49,6 +50,10 @@ def verify(dataset: Dataset, remake: int = 3) -> Verdict:
         checked, wrong = _hashes(dataset, shard)
         files += checked
         faults += wrong
+    for path, digest in sealed_files(dataset).items():
+        files += 1
+        if fault := _fault(path, digest):
+            faults.append(f"{path.relative_to(dataset.folder).as_posix()} {fault}")
     chosen: list[int] = []
     if not faults and remake:
         rng = stream(dataset.manifest.seed, 0, Stage.TRUTH, "verify")
@@ -73,7 +78,7 @@ def _hashes(dataset: Dataset, number: int) -> tuple[int, list[str]]:
 
 
 def _fault(path: Path, digest: str) -> str | None:
-    remedy = "delete its shard's folder and run generate again"
+    remedy = "delete the folder that holds it and run generate again"
     if not path.is_file():
         return f"is missing: {remedy}"
     return None if sha256(path) == digest else f"was altered (its SHA-256 differs): {remedy}"
