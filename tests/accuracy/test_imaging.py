@@ -1,0 +1,336 @@
+"""Images of point emitters: linearity, places, light, symmetry, and the fast operator against the direct sum."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from mishape.engine import imaging
+from mishape.engine.imaging import PSFMicroscope, direct_sum
+from mishape.engine.lowrank import build_operator
+from mishape.engine.types import Emitters, Grid
+from mishape.plugins.microscopes.confocal import Confocal
+from mishape.plugins.microscopes.epi import Epi
+
+from . import CON1, EPI1, EPI2, NAMES, PIXEL_NM, SCOPES, emitter
+
+Image = NDArray[np.float64]
+all_scopes = pytest.mark.parametrize("scope", SCOPES, ids=NAMES)
+quick = settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+
+
+def scattered(seed: int, count: int, half_nm: tuple[float, float, float]) -> Emitters:
+    rng = np.random.default_rng(seed)
+    return Emitters(rng.uniform(-1, 1, (count, 3)) * half_nm, rng.uniform(1, 1000, count))
+
+
+def together(*parts: Emitters) -> Emitters:
+    return Emitters(np.concatenate([p.xyz_nm for p in parts]), np.concatenate([p.photons for p in parts]))
+
+
+def difference(one: Image, other: Image, peak: float | None = None) -> float:
+    """Largest difference as a fraction of the second image's peak."""
+    return float(np.abs(one - other).max() / (peak or other.max()))
+
+
+def focal_peak(scope: PSFMicroscope, grid: Grid, photons: float) -> float:
+    """What a pixel would get from an emitter in focus at its centre, were the PSF flat across it."""
+    return float(photons * scope.psf(np.zeros(1), np.zeros(1), 0.0)[0, 0] * grid.pixel_nm**2)
+
+
+# ---- linearity -------------------------------------------------------------------------------------------------------
+@quick
+@given(seed=st.integers(0, 10**6), counts=st.tuples(st.integers(0, 8), st.integers(1, 8)), factor=st.floats(0, 1e4))
+def test_images_add_and_scale(seed: int, counts: tuple[int, int], factor: float) -> None:
+    """Test 1: I(A + B) = I(A) + I(B) and I(cA) = c I(A), 1e-5 of the peak, for parts of any depth."""
+    grid = Grid(shape=(2, 20, 17), pixel_nm=80.0, z_step_nm=300.0)
+    first, second = (scattered(seed + i, n, (1500.0, 1500, 1500)) for i, n in enumerate(counts))
+    a, b, both = (EPI2.image(e, grid) for e in (first, second, together(first, second)))
+    assert difference(a + b, both) < 1e-5
+    scaled = EPI2.image(dataclasses.replace(second, photons=factor * second.photons), grid)
+    np.testing.assert_allclose(scaled, factor * b, atol=1e-5 * factor * b.max())
+
+
+def test_no_emitters_no_light() -> None:
+    grid = Grid(shape=(2, 5, 9), pixel_nm=80.0, z_step_nm=300.0)
+    for render in (EPI1.image, lambda e, g: direct_sum(EPI1, e, g)):
+        image = render(Emitters(np.zeros((0, 3)), np.zeros(0)), grid)
+        assert image.shape == (2, 5, 9)
+        assert not image.any()
+    far = EPI1.image(emitter(80_000.0, 0.0), grid)
+    assert far.shape == (2, 5, 9)
+    assert np.abs(far).max() < 1e-9
+
+
+def test_float32_emitters() -> None:
+    """Emitters in single precision give the same image to 1e-5 of the peak (its spacing at 2 um is 1e-4 nm)."""
+    grid = Grid(shape=(2, 24, 24), pixel_nm=80.0, z_step_nm=300.0)
+    double = scattered(3, 30, (1000.0, 1000, 400))
+    single = Emitters(double.xyz_nm.astype(np.float32), double.photons.astype(np.float32))
+    assert difference(EPI2.image(single, grid), EPI2.image(double, grid)) < 1e-5
+    assert difference(direct_sum(EPI2, single, grid), direct_sum(EPI2, double, grid)) < 1e-5
+
+
+# ---- where things are ------------------------------------------------------------------------------------------------
+@all_scopes
+@pytest.mark.parametrize("size", [32, 33])
+def test_whole_pixel_shifts(scope: PSFMicroscope, size: int) -> None:
+    """Test 2: moving the emitter by (3, -2) pixels moves the image by as many columns and rows, 1e-5 of the peak."""
+    pixel = PIXEL_NM[scope]
+    grid = Grid(shape=(1, size, size), pixel_nm=pixel)
+    still, moved = (scope.image(emitter(13 + i * pixel, -20 + j * pixel, 40.0), grid) for i, j in ((0, 0), (3, -2)))
+    assert difference(moved[:, :-2, 3:], still[:, 2:, :-3]) < 1e-5
+
+
+@all_scopes
+def test_a_tenth_of_a_pixel_moves_the_centroid(scope: PSFMicroscope) -> None:
+    """Test 2: by 0.100 +- 0.002 px, in a field that leaves 3 % of the light outside at most."""
+    pixel = PIXEL_NM[scope]
+    grid = Grid(shape=(1, 96, 96), pixel_nm=pixel)
+    x = grid.centers_nm()[2] / pixel
+    image = scope.image(emitter(0.1 * pixel, -0.1 * pixel), grid)[0]
+    assert (image @ x).sum() / image.sum() == pytest.approx(0.1, abs=0.002)
+    assert (image.T @ x).sum() / image.sum() == pytest.approx(-0.1, abs=0.002)
+
+
+@all_scopes
+@pytest.mark.parametrize("shape", [(1, 31, 31), (1, 32, 32), (1, 21, 40), (1, 40, 21)])
+def test_one_emitter_off_the_pixel_centre(scope: PSFMicroscope, shape: tuple[int, int, int]) -> None:
+    """Test 3: an emitter at (0.3, -0.2) px of the exact sum, L2 < 1 %, and on the side where it belongs."""
+    pixel = PIXEL_NM[scope]
+    grid = Grid(shape=shape, pixel_nm=pixel)
+    image, exact = (f(emitter(0.3 * pixel, -0.2 * pixel), grid) for f in (scope.image, _exactly(scope)))
+    assert np.linalg.norm(image - exact) < 0.01 * np.linalg.norm(exact)
+    # Of an odd count the middle pixel holds the origin, of an even one (n - 1) / 2 lies between two.
+    row, column = round(shape[1] / 2 - 0.5 - 0.2), round(shape[2] / 2 - 0.5 + 0.3)
+    assert np.unravel_index(image[0].argmax(), image[0].shape) == (row, column)
+    if shape == (1, 31, 31):
+        middle = image[0, 14:17, 14:17]
+        assert middle[1, 2] > middle[0, 1] > middle[2, 1] > middle[1, 0]
+
+
+def _exactly(scope: PSFMicroscope) -> Any:
+    return lambda emitters, grid: direct_sum(scope, emitters, grid)
+
+
+@pytest.mark.parametrize("scope", [EPI1, CON1], ids=["epi1", "con1"])
+def test_direct_sum_integrates_over_each_pixel(scope: PSFMicroscope) -> None:
+    """The reference itself, against a midpoint rule of 40 x 40 exact PSF values in each of three pixels: 2e-4.
+
+    A midpoint rule's error is h^2/24 of the curvature; with h = pixel/40 that is below 1e-4 of the peak here.
+    """
+    pixel = PIXEL_NM[scope]
+    grid = Grid(shape=(1, 5, 8), pixel_nm=pixel)
+    image = direct_sum(scope, emitter(37.0, -55.0, 120.0, photons=1.0), grid)[0]
+    inside = (np.arange(40) + 0.5) / 40 - 0.5
+    for row, column in ((2, 4), (0, 0), (4, 6)):
+        x = (column - 3.5 + inside) * pixel - 37
+        y = (row - 2.0 + inside) * pixel + 55
+        values = scope.psf(np.hypot(x[:, None], y).ravel(), np.array([120.0]), 0.0)
+        assert image[row, column] == pytest.approx(values.mean() * pixel**2, abs=2e-4 * image.max())
+
+
+@all_scopes
+@pytest.mark.parametrize("size", [(24, 24), (25, 25), (24, 31)])
+def test_a_quarter_turn(scope: PSFMicroscope, size: tuple[int, int]) -> None:
+    """Test 13: emitters turned by +90 deg about z (x to y) turn the image, 1e-5.
+
+    Rows run along +y, downwards: in the array's picture x to y is clockwise, `rot90` with k = -1.
+    """
+    turned_size = size[::-1]
+    emitters = scattered(5, 20, (1200.0, 1200, 300))
+    turned = Emitters(emitters.xyz_nm[:, [1, 0, 2]] * [-1.0, 1, 1], emitters.photons)
+    image = scope.image(emitters, Grid(shape=(2, *size), pixel_nm=PIXEL_NM[scope], z_step_nm=250.0))
+    other = scope.image(turned, Grid(shape=(2, *turned_size), pixel_nm=PIXEL_NM[scope], z_step_nm=250.0))
+    assert difference(np.rot90(image, -1, axes=(1, 2)), other) < 1e-5
+
+
+@all_scopes
+def test_planes_of_any_spacing(scope: PSFMicroscope) -> None:
+    """Planes in any order and spacing are those of single-plane grids, each operator within its 0.2 %."""
+    planes = (400.0, -650.0, 35.0)
+    emitters = scattered(7, 10, (800.0, 800, 500))
+    pixel = PIXEL_NM[scope]
+    stack = scope.image(emitters, Grid(shape=(3, 24, 20), pixel_nm=pixel, planes_nm=planes))
+    for image, plane in zip(stack, planes, strict=True):
+        single = scope.image(emitters, Grid(shape=(1, 24, 20), pixel_nm=pixel, planes_nm=(plane,)))
+        assert difference(image, single[0], stack.max()) < 4e-3
+
+
+# ---- light -----------------------------------------------------------------------------------------------------------
+def test_a_lone_emitters_light_on_20_um() -> None:
+    """Test 4: on a 20 um field each plane over +-2 um holds the photons to 2 %; the tails leave it."""
+    grid = Grid(shape=(3, 184, 184), pixel_nm=109.0, planes_nm=(-2000.0, -300.0, 0.0))
+    sums = EPI1.image(emitter(0, 0), grid).sum(axis=(1, 2))
+    assert 0.98 < sums.min() / 1000 < sums.max() / 1000 < 1
+    assert sums.max() / sums.min() < 1.01
+
+
+@pytest.mark.parametrize("scope", [EPI2, CON1], ids=["epi2", "con1"])
+@pytest.mark.parametrize("z_nm", [300.0, 1000.0, -1980.0])
+def test_out_of_focus_light_is_kept(scope: PSFMicroscope, z_nm: float) -> None:
+    """The sum over the field of the fast image is that of the exact one at any defocus, 1 %.
+
+    This fails when the low-rank operator is cut off by the brightest PSF: the haze of dim emitters was lost.
+    """
+    grid = Grid(shape=(1, 64, 64), pixel_nm=PIXEL_NM[scope])
+    lone = emitter(20.0, 0.0, z_nm)
+    assert scope.image(lone, grid).sum() == pytest.approx(direct_sum(scope, lone, grid).sum(), rel=0.01)
+
+
+def test_a_uniform_sheet_has_no_focus() -> None:
+    """Test 4: the missing cone: a uniform sheet is equally bright, per area, at any defocus, 0.5 %; and it is 1.
+
+    The sheet is a lattice of 218 nm, finer than the cut-off of 242 nm, and ends 12 um outside the field: 1 % of the
+    light comes from beyond.
+    """
+    pixel = 109.0
+    grid = Grid(shape=(4, 16, 16), pixel_nm=pixel, planes_nm=(-2000.0, -600.0, 0.0, 1200.0))
+    axis = np.arange(-60, 60) * 2 * pixel + 30
+    x, y = (a.ravel() for a in np.meshgrid(axis, axis))
+    sheet = Emitters(np.stack([x, y, 0 * x], axis=1), np.full(x.size, 4.0))
+    image = EPI1.image(sheet, grid)
+    levels = image.mean(axis=(1, 2))
+    assert levels.max() / levels.min() < 1.005
+    np.testing.assert_allclose(image, 1, atol=0.015)
+
+
+def test_an_open_pinhole_sums_to_the_widefield() -> None:
+    """Test 24: at equal dose an open pinhole (60 AU) detects the widefield's photons, 1 %."""
+    grid = Grid(shape=(1, 80, 80), pixel_nm=100.0)
+    optics = {"na": 1.4, "emission_nm": 600.0}
+    widefield = Epi(**optics).image(emitter(0, 0), grid).sum()
+    confocal = Confocal(**optics, excitation_nm=561.0, pinhole_au=60.0).image(emitter(0, 0), grid).sum()
+    assert confocal == pytest.approx(widefield, rel=0.01)
+    assert CON1.image(emitter(0, 0), grid).sum() < 0.7 * widefield
+
+
+def test_dose_multiplies() -> None:
+    grid = Grid(shape=(1, 16, 16), pixel_nm=70.0)
+    double = Confocal(preset="con1", dose=2.0).image(emitter(0, 0), grid)
+    np.testing.assert_allclose(double, 2 * CON1.image(emitter(0, 0), grid), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("scope", [EPI1, EPI2], ids=["epi1", "epi2"])
+def test_an_emitter_outside_the_field(scope: PSFMicroscope) -> None:
+    """Test 17: an emitter 1 um outside lights the field as in a larger one's crop: 0.1 % of what it gives."""
+    pixel = PIXEL_NM[scope]
+    outside = emitter(16 * pixel + 1000, 200.0, 150.0)
+    image = scope.image(outside, Grid(shape=(1, 32, 32), pixel_nm=pixel))
+    larger = scope.image(outside, Grid(shape=(1, 80, 80), pixel_nm=pixel))[:, 24:56, 24:56]
+    assert larger.max() > 0
+    assert difference(image, larger) < 1e-3
+
+
+def test_an_emitter_outside_a_confocal_field() -> None:
+    """Test 17: 1 um away a confocal sees 2e-6 of the focal peak, less than the operator's error: 1e-5 of that peak."""
+    outside = emitter(16 * 70.0 + 1000, 200.0, 150.0)
+    image = CON1.image(outside, Grid(shape=(1, 32, 32), pixel_nm=70.0))
+    grid = Grid(shape=(1, 80, 80), pixel_nm=70.0)
+    larger = CON1.image(outside, grid)
+    assert difference(image, larger[:, 24:56, 24:56], larger.max()) < 1e-5
+
+
+@all_scopes
+def test_doubled_padding_changes_nothing(scope: PSFMicroscope, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Test 17: doubling the reach (emitters up to 12 um outside then count) changes < 0.1 % of the peak."""
+    half = 16 * PIXEL_NM[scope]
+    inside, outside = scattered(1, 20, (half, half, 200)), scattered(2, 200, (half + 12_000, half + 12_000, 250))
+    emitters = together(inside, outside)
+    grid = Grid(shape=(2, 32, 32), pixel_nm=PIXEL_NM[scope], z_step_nm=300.0)
+    image = scope.image(emitters, grid)
+    monkeypatch.setattr(imaging, "build_operator", partial(build_operator, padding=2.0))
+    monkeypatch.setattr(imaging, "_cached_operator", imaging._cached_operator.__wrapped__)
+    wider = scope.image(emitters, grid)
+    assert 0 < difference(image, wider) < 1e-3
+
+
+# ---- fast against exact ----------------------------------------------------------------------------------------------
+def tube(count: int) -> Emitters:
+    """Emitters on the surface of a bent tube, 3 um long, 300 nm wide, rising by 800 nm."""
+    rng = np.random.default_rng(11)
+    along, around = rng.uniform(-1, 1, count), rng.uniform(0, 2 * np.pi, count)
+    x = 1500 * along
+    y = 400 * np.sin(2 * along) + 150 * np.cos(around)
+    z = 400 * along + 150 * np.sin(around)
+    return Emitters(np.stack([x, y, z], axis=1), rng.uniform(50, 500, count))
+
+
+@pytest.mark.parametrize(("scope", "count"), [(EPI1, 100), (EPI2, 100), (CON1, 50)], ids=NAMES)
+def test_the_fast_image_of_a_tube(scope: PSFMicroscope, count: int) -> None:
+    """Test 16: the default renderer against the exact sum on a tube: max error < 0.5 % of the peak, sums to 0.5 %."""
+    grid = Grid(shape=(3, 40, 48), pixel_nm=PIXEL_NM[scope], z_step_nm=250.0)
+    image, exact = scope.image(tube(count), grid), direct_sum(scope, tube(count), grid)
+    assert difference(image, exact) < 5e-3
+    np.testing.assert_allclose(image.sum(axis=(1, 2)), exact.sum(axis=(1, 2)), rtol=5e-3)
+
+
+@st.composite
+def microscopes(draw: st.DrawFn) -> Epi | Confocal:
+    index = draw(st.sampled_from([1.0, 1.33, 1.515]))
+    optics = {
+        "na": draw(st.floats(0.3, index - 0.08)),
+        "emission_nm": draw(st.floats(450, 800)),
+        "immersion_index": index,
+    }
+    if draw(st.booleans()):
+        return Epi(**optics)
+    excitation_nm = optics["emission_nm"] * draw(st.floats(0.8, 1))
+    return Confocal(**optics, excitation_nm=excitation_nm, pinhole_au=draw(st.floats(0.3, 3)))
+
+
+@st.composite
+def grids(draw: st.DrawFn) -> Grid:
+    planes = draw(st.lists(st.floats(-800, 800), min_size=1, max_size=2))
+    rows, columns = draw(st.integers(1, 24)), draw(st.integers(1, 24))
+    return Grid(shape=(len(planes), rows, columns), pixel_nm=draw(st.floats(40, 250)), planes_nm=tuple(planes))
+
+
+@quick
+@given(scope=microscopes(), grid=grids(), seed=st.integers(0, 10**6), count=st.integers(1, 4))
+def test_fast_is_exact_for_any_optics(scope: PSFMicroscope, grid: Grid, seed: int, count: int) -> None:
+    """Test 16 at large: 1 % of the image's peak, or of a hundredth of the brightest emitter's focal peak if dimmer.
+
+    The second is the operator's own floor (FAINTEST in lowrank.py), reached where all light is out of a confocal's
+    focus or all emitters lie outside the field.
+    """
+    half_x, half_y = grid.half_field_nm()
+    emitters = scattered(seed, count, (half_x + 500, half_y + 500, 1000))
+    exact = direct_sum(scope, emitters, grid)
+    scale = max(exact.max(), 0.01 * focal_peak(scope, grid, emitters.photons.sum()))
+    assert difference(scope.image(emitters, grid), exact, scale) < 0.01
+
+
+# ---- similarity ------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("scope", "double"),
+    [
+        (EPI1, Epi(na=1.42, emission_nm=2 * 688.0)),
+        (CON1, Confocal(na=1.4, emission_nm=2 * 600.0, excitation_nm=2 * 561.0)),
+    ],
+    ids=["epi1", "con1"],
+)
+def test_doubling_every_length(scope: PSFMicroscope, double: PSFMicroscope) -> None:
+    """Test 19: the same image, 1e-5 by the exact sum; the fast operator's z nodes do not scale: twice its 0.15 %."""
+    one = scattered(13, 8, (800.0, 800, 350))
+    two = Emitters(2 * one.xyz_nm, one.photons)
+    grid, grid2 = (Grid(shape=(2, 20, 22), pixel_nm=f * PIXEL_NM[scope], z_step_nm=f * 300.0) for f in (1, 2))
+    assert difference(direct_sum(double, two, grid2), direct_sum(scope, one, grid)) < 1e-5
+    assert difference(double.image(two, grid2), scope.image(one, grid)) < 3e-3
+
+
+def test_excitation_leaves_widefield_images_alone() -> None:
+    """Test 12: the same bytes at any excitation for a widefield, another image for a confocal."""
+    grid = Grid(shape=(1, 16, 16), pixel_nm=70.0)
+    emitters = emitter(0, 0, 200.0)
+    blue, green = (Epi(preset="epi1", excitation_nm=nm).image(emitters, grid) for nm in (405.0, 561.0))
+    np.testing.assert_array_equal(blue, green)
+    other = Confocal(preset="con1", excitation_nm=488.0).image(emitters, grid)
+    assert difference(other, CON1.image(emitters, grid)) > 0.05
