@@ -104,10 +104,15 @@ def flat_rotation(mesh: Mesh, tilt_deg: float, rng: Generator) -> Points:
 
 
 def _long_axis(mesh: Mesh) -> Points:
-    weights = face_areas(mesh)
-    middles = mesh.vertices_nm[mesh.faces].mean(axis=1)
-    spread = middles - np.average(middles, axis=0, weights=weights)
-    return np.asarray(np.linalg.eigh((spread * weights[:, None]).T @ spread)[1][:, -1])
+    """Return the first principal axis of the surface's area.
+
+    A triangle's second moment about the surface's middle is A / 12 * (sum of v v^T over its corners + 9 m m^T), with m
+    their mean: exact, so the axis does not depend on how the surface is cut into triangles.
+    """
+    areas, corners = face_areas(mesh), mesh.vertices_nm[mesh.faces]
+    corners = corners - np.average(corners.mean(axis=1), axis=0, weights=areas)
+    points = np.concatenate([*np.moveaxis(corners, 1, 0), 3 * corners.mean(axis=1)])
+    return np.asarray(np.linalg.eigh((points * np.tile(areas, 4)[:, None]).T @ points)[1][:, -1])
 
 
 def _shortest_turn(start: Points, end: Points) -> Points:

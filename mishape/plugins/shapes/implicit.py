@@ -114,12 +114,11 @@ def ellipsoid_distance(points: Points, semi_axes: Points) -> Points:
     """
     axes = np.asarray(semi_axes, np.float64)
     y = np.maximum(np.abs(points), axes * 1e-12)  # on a plane of symmetry the root would be a pole
-    t: Any = (axes * y - axes**2).max(axis=1, keepdims=True)
+    beyond = axes**2 - axes.min() ** 2
+    s: Any = (axes * y - beyond).max(axis=1, keepdims=True)  # t + min(e)^2, which keeps its digits next to the pole
     for _ in range(12):
-        below = t + axes**2
-        terms = (axes * y / below) ** 2
-        excess = terms.sum(axis=1, keepdims=True) - 1
-        t = t + excess / (2 * (terms / below).sum(axis=1, keepdims=True))
-    foot = axes**2 * y / (t + axes**2)
+        terms = (axes * y / (s + beyond)) ** 2
+        s = s + (terms.sum(axis=1, keepdims=True) - 1) / (2 * (terms / (s + beyond)).sum(axis=1, keepdims=True))
+    foot = axes**2 * y / (s + beyond)
     inside = ((y / axes) ** 2).sum(axis=1) < 1
     return np.asarray(np.where(inside, -1, 1) * np.linalg.norm(y - foot, axis=1))
