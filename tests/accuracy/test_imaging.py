@@ -173,16 +173,19 @@ def test_a_lone_emitters_light_on_20_um() -> None:
     assert sums.max() / sums.min() < 1.01
 
 
-@pytest.mark.parametrize("scope", [EPI2, CON1], ids=["epi2", "con1"])
-@pytest.mark.parametrize("z_nm", [300.0, 1000.0, -1980.0])
-def test_out_of_focus_light_is_kept(scope: PSFMicroscope, z_nm: float) -> None:
-    """The sum over the field of the fast image is that of the exact one at any defocus, 1 %.
+@all_scopes
+@pytest.mark.parametrize("z_nm", [-2200.0, -1000.0, -751.0, -749.0, -650.0, 300.0, 745.0, 2240.0])
+def test_light_far_from_focus(scope: PSFMicroscope, z_nm: float) -> None:
+    """A lone emitter at any depth, at and between the borders of the operator's slabs, against the exact sum.
 
-    This fails when the low-rank operator is cut off by the brightest PSF: the haze of dim emitters was lost.
+    The sum over the field to 0.3 %, the worst pixel to 1 % of the emitter's own peak: a rank chosen by the brightest
+    PSF lost up to 44 % of the haze that many dim emitters make.
     """
-    grid = Grid(shape=(1, 64, 64), pixel_nm=PIXEL_NM[scope])
+    grid = Grid(shape=(1, 40, 40), pixel_nm=PIXEL_NM[scope])
     lone = emitter(20.0, 0.0, z_nm)
-    assert scope.image(lone, grid).sum() == pytest.approx(direct_sum(scope, lone, grid).sum(), rel=0.01)
+    image, exact = scope.image(lone, grid), direct_sum(scope, lone, grid)
+    assert image.sum() == pytest.approx(exact.sum(), rel=3e-3)
+    assert difference(image, exact) < 0.01
 
 
 def test_a_uniform_sheet_has_no_focus() -> None:
