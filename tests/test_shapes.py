@@ -197,11 +197,11 @@ def test_mesh_files_are_read_in_nm_centred_and_closed(tmp_path: Path, suffix: st
     np.testing.assert_allclose(np.ptp(shape.bounds_nm, axis=0), 500, rtol=0.02)
 
 
-def test_a_folder_of_meshes_a_subset_and_a_scale(tmp_path: Path) -> None:
+def test_a_folder_of_meshes_and_a_subset(tmp_path: Path) -> None:
     unit_meshes(tmp_path, "a.off", "b.ply", "c.stl")
-    source = EmMesh(library=str(tmp_path), unit_nm=1000.0, ids=("a", "c"), scale=2.0)
+    source = EmMesh(library=str(tmp_path), unit_nm=1000.0, ids=("a", "c"))
     assert source.keys() == {"a": "a", "c": "c"}
-    assert np.ptp(source.sample(RNG(0), "c").bounds_nm, axis=0) == pytest.approx(1000, rel=0.02)
+    assert np.ptp(source.sample(RNG(0), "c").bounds_nm, axis=0) == pytest.approx(500, rel=0.02)
     assert pickle.loads(pickle.dumps(source)).keys() == source.keys()
     with pytest.raises(ShapeError, match="has no shape 'b'"):
         source.sample(RNG(0), "b")

@@ -125,23 +125,23 @@ def _shortest_turn(start: Points, end: Points) -> Points:
     return np.asarray(half_turn @ (2 * np.outer(start, start) - np.eye(3)))
 
 
-def move_mesh(mesh: Mesh, rotation: Points, offset_nm: Points) -> Mesh:
-    """Return a mesh rotated about its own origin by a (3, 3) matrix, then shifted by (3,) nm."""
-    return Mesh(mesh.vertices_nm @ np.asarray(rotation).T + offset_nm, mesh.faces)
+def move_mesh(mesh: Mesh, rotation: Points, offset_nm: Points, scale: float = 1.0) -> Mesh:
+    """Return a mesh scaled and rotated about its own origin by a (3, 3) matrix, then shifted by (3,) nm."""
+    return Mesh(mesh.vertices_nm @ (scale * np.asarray(rotation).T) + offset_nm, mesh.faces)
 
 
-def move_implicit(implicit: Implicit, rotation: Points, offset_nm: Points) -> Implicit:
-    """Return an implicit solid rotated about its own origin by a (3, 3) matrix, then shifted by (3,) nm.
+def move_implicit(implicit: Implicit, rotation: Points, offset_nm: Points, scale: float = 1.0) -> Implicit:
+    """Return an implicit solid scaled and rotated about its own origin by a (3, 3) matrix, then shifted by (3,) nm.
 
     The new bounds are the box of the rotated box, so they hold the solid but need not be tight.
     """
     rotation, offset_nm = np.asarray(rotation, np.float64), np.asarray(offset_nm, np.float64)
 
     def field(points_nm: Points) -> Points:
-        return implicit.field((points_nm - offset_nm) @ rotation)
+        return scale * implicit.field((points_nm - offset_nm) @ rotation / scale)
 
-    corners = np.where(CORNERS, implicit.bounds_nm[1], implicit.bounds_nm[0]) @ rotation.T + offset_nm
-    return Implicit(field, np.stack([corners.min(axis=0), corners.max(axis=0)]), implicit.step_nm)
+    corners = np.where(CORNERS, implicit.bounds_nm[1], implicit.bounds_nm[0]) @ (scale * rotation.T) + offset_nm
+    return Implicit(field, np.stack([corners.min(axis=0), corners.max(axis=0)]), scale * implicit.step_nm)
 
 
 def centered(mesh: Mesh) -> Mesh:

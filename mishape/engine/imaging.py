@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from mishape.engine import arrays
 from mishape.engine.component import Component
-from mishape.engine.lowrank import SLAB_NM, Operator, build_operator
+from mishape.engine.extent import Extent
+from mishape.engine.lowrank import Operator, build_operator, extent_on, slab_depth_nm
 from mishape.engine.optics import cubic_weights
 from mishape.engine.spreading import axis_weights
 from mishape.engine.types import Array, Emitters, Grid, Points
@@ -85,17 +86,21 @@ def direct_sum(microscope: PSFMicroscope, emitters: Emitters, grid: Grid) -> NDA
 
 @dataclass(frozen=True)
 class _Key:
-    """What an operator is cached under: the microscope by its digest."""
+    """What operators are cached under: the microscope by its digest."""
 
     digest: str
     grid: Grid
-    slab: int
     microscope: PSFMicroscope = field(compare=False, repr=False)
 
 
+@lru_cache(maxsize=256)
+def _extent(key: _Key) -> Extent:
+    return extent_on(key.microscope.psf, key.grid)
+
+
 @lru_cache(maxsize=32)
-def _cached_operator(key: _Key) -> Operator:
-    return build_operator(key.microscope.psf, key.grid, key.slab)
+def _operator(key: _Key, slab: int) -> Operator:
+    return build_operator(key.microscope.psf, key.grid, _extent(key), slab)
 
 
 def fast_image(microscope: PSFMicroscope, emitters: Emitters, grid: Grid) -> Array:
@@ -104,11 +109,11 @@ def fast_image(microscope: PSFMicroscope, emitters: Emitters, grid: Grid) -> Arr
     if len(emitters) == 0:
         return image
     xp = arrays.namespace(emitters.xyz_nm, emitters.photons)
-    slabs = xp.round(emitters.xyz_nm[:, 2] / SLAB_NM)
+    key = _Key(microscope.digest, grid, microscope)
+    slabs = xp.round(emitters.xyz_nm[:, 2] / slab_depth_nm(_extent(key)))
     for slab in np.unique(arrays.to_numpy(slabs)):
         mine = xp.nonzero(slabs == float(slab))[0]
-        operator = _cached_operator(_Key(microscope.digest, grid, int(slab), microscope))
-        image = image + _slab_image(_taken(emitters, mine), grid, operator)
+        image = image + _slab_image(_taken(emitters, mine), grid, _operator(key, int(slab)))
     return image
 
 

@@ -228,7 +228,7 @@ def write_library(
         {**measures(shape), "rows": place, **(fields or {}).get(shape.id, {})}
         for shape, place in zip(shapes, _places(parts), strict=True)
     ]
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    temporary = folder.with_name(f"{folder.name}.{os.getpid()}.part")
     temporary.mkdir(parents=True)
     try:
         for name, array in rows.items():

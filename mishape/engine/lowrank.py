@@ -9,37 +9,36 @@ the spreading window's spectrum are part of the operator.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mishape.engine.extent import PSF, Extent, extent_of
 from mishape.engine.optics import table_reader
 from mishape.engine.spreading import window_beta, window_spectrum
 from mishape.engine.types import Grid, Points
 
-PSF = Callable[[Points, Points, float], Points]
-
-Z_STEP_NM = 20.0
-"""Spacing of the z nodes; linear interpolation between them costs 0.1 % of the peak at NA 1.4."""
-SLAB_NM = 1500.0
-"""Depth that one operator covers. An emitter's own z decides which operator images it, so the image of many emitters
-is exactly the sum of the images of each."""
+NODES_PER_SLAB = 76
+"""z nodes of an operator; linear interpolation between them costs 0.1 % of the peak."""
+SLAB_DEPTH = 4.7
+"""Depth that one operator covers, in axial half widths of the PSF (1500 nm at NA 1.4). An emitter's own z decides which
+operator images it, so the image of many emitters is exactly the sum of the images of each."""
 RANK_ERROR = 1e-3
 """Largest error of the low-rank PSF at each z of an emitter, as a fraction of its peak over the planes."""
 FAINTEST = 1e-2
 """Where the PSF peaks below this fraction of its overall peak, RANK_ERROR is a fraction of this instead."""
 REACH_LEVEL = 1e-5
 """Fraction of the PSF's peak below which light from further away no longer counts."""
-MIN_REACH_NM, MAX_REACH_NM = 5_000.0, 40_000.0
-"""Emitters closer to the field than the first always count; further away than the second never."""
+MIN_REACH, MAX_REACH = 48.0, 320.0
+"""In lateral half widths of the PSF (6 and 40 um at NA 1.4): emitters closer to the field than the first always count,
+further away than the second never."""
 BAND_LIMIT = 0.45
 """Highest frequency, in cycles per grid point, that the spreading grid carries."""
 BAND_LEVEL = 5e-3
 """An OTF below this counts as ended."""
-STEPS_PER_PIXEL = 16
-"""Radial table steps per pixel; cubic interpolation between them costs 1e-5 of the peak at usual pixels."""
+STEPS_PER_WIDTH = 20
+"""Radial table steps per lateral half width; cubic interpolation between them costs 1e-5 of the peak."""
 
 
 @dataclass(frozen=True)
@@ -79,22 +78,30 @@ class Operator:
         return self.size[0] * self.size[1]
 
 
-def build_operator(psf: PSF, grid: Grid, slab: int, padding: float = 1.0) -> Operator:
-    """Build the operator for the emitters of one slab: z from (slab - 1/2) SLAB_NM to (slab + 1/2) SLAB_NM.
+def extent_on(psf: PSF, grid: Grid) -> Extent:
+    """Return the PSF's extent at the grid's plane nearest to z = 0: all lengths of the operator follow from it."""
+    focuses = grid.centers_nm()[0]
+    return extent_of(psf, float(focuses[np.argmin(np.abs(focuses))]), grid.pixel_nm)
+
+
+def build_operator(psf: PSF, grid: Grid, extent: Extent, slab: int, padding: float = 1.0) -> Operator:
+    """Build the operator for the emitters of one slab: z from slab - 1/2 to slab + 1/2 slab depths.
 
     Parameters
     ----------
     psf
         ``psf(r_nm, z_nm, focus_nm)`` as in `PSFMicroscope`.
+    extent
+        Its `extent_on` the grid.
     padding
         Multiplies the reach beyond the field that is taken into account; the image hardly depends on it.
     """
     focuses = grid.centers_nm()[0]
-    nodes = np.linspace((slab - 0.5) * SLAB_NM, (slab + 0.5) * SLAB_NM, round(SLAB_NM / Z_STEP_NM) + 1)
-    margin_nm = padding * _reach_nm(psf, nodes, focuses)
-    finer = _finer(psf, grid.pixel_nm, focuses)
+    nodes = slab_depth_nm(extent) * np.linspace(slab - 0.5, slab + 0.5, NODES_PER_SLAB)
+    margin_nm = padding * _reach_nm(psf, extent, nodes, focuses)
+    finer = _finer(psf, extent, grid.pixel_nm, focuses)
     size = _grid_size(grid, finer, margin_nm)
-    step_nm = grid.pixel_nm / STEPS_PER_PIXEL
+    step_nm = extent.lateral_nm / STEPS_PER_WIDTH
     distance = _distances(size, grid.pixel_nm / finer)
     radii = step_nm * np.arange(int(distance.max() / step_nm) + 4, dtype=np.float64)
     radial, axial = _factorise(psf, radii, nodes, focuses)
@@ -112,25 +119,29 @@ def build_operator(psf: PSF, grid: Grid, slab: int, padding: float = 1.0) -> Ope
     )
 
 
-def _reach_nm(psf: PSF, nodes: Points, focuses: Points) -> float:
+def slab_depth_nm(extent: Extent) -> float:
+    """Return the depth that one operator covers."""
+    return SLAB_DEPTH * extent.axial_nm
+
+
+def _reach_nm(psf: PSF, extent: Extent, nodes: Points, focuses: Points) -> float:
     """Return the distance beyond which the PSF stays below REACH_LEVEL of its peak, at the ends of the z range."""
-    radii = np.concatenate([np.arange(0, 2000, 50.0), np.arange(2000, MAX_REACH_NM, 250.0)])
+    radii = extent.lateral_nm * np.concatenate([np.arange(0, 16, 0.4), np.arange(16, MAX_REACH, 2.0)])
     ends = np.array([nodes[0], 0.0, nodes[-1]])
     tables = np.concatenate([psf(radii, ends, float(focus)) for focus in (focuses.min(), focuses.max())])
     seen = radii[(tables > REACH_LEVEL * tables.max()).any(axis=0)]
-    return float(np.clip(seen.max(initial=0.0), MIN_REACH_NM, MAX_REACH_NM))
+    return float(max(seen.max(initial=0.0), MIN_REACH * extent.lateral_nm))
 
 
-def _finer(psf: PSF, pixel_nm: float, focuses: Points) -> int:
+def _finer(psf: PSF, extent: Extent, pixel_nm: float, focuses: Points) -> int:
     """Return how many grid points a pixel needs along each axis, so that the in-focus OTF ends below BAND_LIMIT."""
     from scipy.special import j0
 
     focus = float(focuses[np.argmin(np.abs(focuses))])
-    step_nm = pixel_nm / STEPS_PER_PIXEL
-    radii = np.arange(0, max(30 * pixel_nm, 3000.0), step_nm)
+    radii = extent.lateral_nm * np.arange(0, 24, 1 / STEPS_PER_WIDTH)
     taper = np.cos(math.pi / 2 * radii / radii[-1]) ** 2
     ring = psf(radii, np.array([focus]), focus)[0] * taper * radii
-    frequency = np.linspace(0, 4 / pixel_nm, 161)
+    frequency = np.linspace(0, 4, 321) / extent.lateral_nm
     otf = np.abs(j0(2 * math.pi * np.multiply.outer(frequency, radii)) @ ring)
     ends = frequency[otf > BAND_LEVEL * otf[0]].max()
     return max(1, math.ceil(float(ends) * pixel_nm / BAND_LIMIT - 1e-9))
@@ -161,8 +172,10 @@ def _factorise(psf: PSF, radii: Points, nodes: Points, focuses: Points) -> tuple
     area = np.tile(np.sqrt(radii + radii[1]), len(focuses))
     norm = np.linalg.norm(flat * area, axis=1, keepdims=True)
     norm = np.maximum(norm, math.sqrt(FAINTEST) * norm.max())
-    left, singular, right = np.linalg.svd(flat * area / norm, full_matrices=False)
-    left, right = left * singular * norm, right / area
+    weighted = flat * area / norm
+    # The table is far wider than high: its left singular vectors from the small Gram matrix, strongest first.
+    left = np.linalg.eigh(weighted @ weighted.T)[1][:, ::-1]
+    left, right = left * norm, left.T @ weighted / area
     rank = _rank(flat, left, right)
     axial, radial = left[:, :rank], right[:rank]
     return np.moveaxis(radial.reshape(rank, len(focuses), -1), 0, 1), axial

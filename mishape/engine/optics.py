@@ -68,7 +68,10 @@ def pupil_nodes(alpha: float, phase: float) -> tuple[Points, Points]:
 
 @lru_cache(maxsize=64)
 def _legendre(count: int) -> tuple[Points, Points]:
-    return np.polynomial.legendre.leggauss(count)
+    from scipy.special import roots_legendre
+
+    nodes, weights = roots_legendre(count)
+    return nodes, weights
 
 
 def _bessels(argument: Points) -> tuple[Points, Points, Points]:

@@ -15,7 +15,8 @@ def pose_of(scene: Scene, thing: SceneObject, shape: Shape) -> Pose:
     """Return where an object's shape lies; random rotations are drawn from the object's own stream."""
     rotation = _rotation(thing.pose, shape, stream(scene.seed, scene.sample, Stage.POSE, thing.path))
     center = np.asarray(thing.pose.center_nm, dtype=np.float64)
-    return Pose(rotation, center - rotation @ _origin(thing.pose.origin, shape))
+    offset = center - thing.pose.scale * rotation @ _origin(thing.pose.origin, shape)
+    return Pose(rotation, offset, thing.pose.scale)
 
 
 def _rotation(plan: PosePlan, shape: Shape, rng: Generator) -> Points:

@@ -37,6 +37,7 @@ def _object(sample: Sample, number: int, thing: SceneObject) -> dict[str, Any]:
         "licence": shape.licence,
         "channel": thing.channel,
         "tile": thing.tile,
+        "scale": pose.scale,
         "rotation": pose.rotation.tolist(),
         "offset_nm": pose.offset_nm.tolist(),
         "emitters": int(mine.sum()),

@@ -100,7 +100,9 @@ def _checked_class(family: str, kind: str, entries: list[EntryPoint]) -> Any:
         raise PluginError(f"{family} plugin {kind!r} of {owners} lacks {' or '.join(VERBS[family])}()")
     declared = _declared_kind(loaded)
     if declared not in (None, kind):
-        raise PluginError(f"{family} plugin {kind!r} of {owners} calls itself {declared!r}: the two names must be equal")
+        raise PluginError(
+            f"{family} plugin {kind!r} of {owners} calls itself {declared!r}: the two names must be equal"
+        )
     return loaded
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, ValidationError, WithJsonSchema, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, WithJsonSchema, model_validator
 from pydantic_core import InitErrorDetails
 
 from mishape.engine.component import Model, PluginField, Real, Whole
@@ -14,7 +15,16 @@ from mishape.engine.protocols import Labeler, Microscope, Noise, ShapeSource, Sh
 from mishape.engine.types import Grid
 from mishape.engine.wording import problem, shown, suggestion
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
+NAME = "^[A-Za-z][A-Za-z0-9_-]{0,63}$"
+
+
+def _name(value: str) -> str:
+    if not re.fullmatch(NAME, value):
+        raise problem(f"{shown(value)} is not a name: give a letter, then letters, digits, _ or -, 64 at most")
+    return value
+
+
+Name = Annotated[str, AfterValidator(_name), WithJsonSchema({"type": "string", "pattern": NAME})]
 """A name that is also part of a file name."""
 Rotation = str | tuple[float, float, float]
 ROTATION_NAMES = ("uniform", "flat", *LISTS["perspectives"])
@@ -27,7 +37,7 @@ def _rotation(value: Any) -> Rotation:
         if value in ROTATION_NAMES:
             return value
         raise problem(f"{shown(value)} is not a rotation: {suggestion(value, ROTATION_NAMES)}, or three Euler angles")
-    numbers = isinstance(value, list | tuple) and all(type(item) in (int, float) for item in value)
+    numbers = isinstance(value, list | tuple) and all(type(item) in (int, float) and abs(item) < 1e9 for item in value)
     if numbers and len(value) == 3:
         return (float(value[0]), float(value[1]), float(value[2]))
     raise problem(f"{shown(value)} is not a rotation: give [alpha, beta, gamma] in degrees, or a name")
@@ -35,7 +45,7 @@ def _rotation(value: Any) -> Rotation:
 
 ROTATION_SCHEMA = {
     "oneOf": [
-        {"enum": list(ROTATION_NAMES)},
+        {"enum": [0, *ROTATION_NAMES]},
         {"type": "array", "items": {"type": "number"}, "minItems": 3, "maxItems": 3},
     ]
 }
@@ -50,6 +60,8 @@ class PosePlan(Model):
     Rz(gamma) Ry(beta) Rx(alpha); default 0."""
     tilt_deg: Real = Field(default=10.0, ge=0, le=90)
     """Largest angle between the long axis and the image plane for ``flat``, degrees; 0 to 90; default 10."""
+    scale: Real = Field(default=1.0, ge=0.001, le=1000)
+    """Factor on every length of the shape; 0.001 to 1000; default 1, its true size."""
     center_nm: tuple[Real, Real, Real] = (0.0, 0.0, 0.0)
     """Where the shape's origin comes to lie, xyz in nm; default the centre of the field."""
     origin: Literal["own", "centroid", "surface", "box"] = "own"
@@ -121,16 +133,34 @@ def _named_truths(value: Any) -> Any:
     """Turn ``{kind: parameters}`` into components' mappings."""
     if not isinstance(value, Mapping):
         return value
-    return {
-        kind: {"kind": kind, **(given or {})} if given is None or isinstance(given, Mapping) else given
-        for kind, given in value.items()
-    }
+    return {kind: _named_truth(kind, given) for kind, given in value.items()}
+
+
+def _named_truth(kind: str, given: Any) -> Any:
+    if hasattr(given, "kind"):
+        return given
+    if not isinstance(given, Mapping | None):
+        raise problem(f"{shown(given)} is not a mapping of parameters: write {kind}: {{}} for the defaults")
+    if (given or {}).get("kind", kind) != kind:
+        raise problem(f"{kind} is said to be of kind {shown((given or {})['kind'])}: leave out kind")
+    return {**(given or {}), "kind": kind}
+
+
+def _format(value: Any) -> Literal[1]:
+    if type(value) is int and value > 1:
+        raise problem(f"format {value} is newer than this mishape reads (1): upgrade mishape")
+    if type(value) is not int or value != 1:
+        raise problem(f"{shown(value)} is not a version of the format: write mishape: 1")
+    return 1
+
+
+Format = Annotated[Literal[1], BeforeValidator(_format)]
 
 
 class Scene(Model):
     """One sample, fully determined: the same scene gives the same bytes."""
 
-    mishape: Literal[1] = 1
+    mishape: Format = 1
     """Version of the spec format."""
     seed: Whole = Field(default=0, ge=0)
     """Seed of all random streams."""
@@ -147,32 +177,12 @@ class Scene(Model):
     ] = Field(default={})
     """Ground truths, by kind."""
 
-    @field_validator("mishape", mode="before")
-    @classmethod
-    def _known_format(cls, value: Any) -> Any:
-        if isinstance(value, int) and value > 1:
-            raise problem(f"format {value} is newer than this mishape reads (1): upgrade mishape")
-        return value
-
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
-        wrong = [*self._unknown_channels(), *self._rescaled_photons()]
+        wrong = self._rescaled_photons()
         if wrong:
             raise ValidationError.from_exception_data("Scene", wrong)
         return self
-
-    def _unknown_channels(self) -> list[InitErrorDetails]:
-        channels = {thing.channel for thing in self.objects}
-        return [
-            InitErrorDetails(
-                type=problem(f"no object has channel {channel!r}: {suggestion(channel, channels)}"),
-                loc=("views", name, "sees", channel),
-                input=channel,
-            )
-            for name, view in self.views.items()
-            for channel in view.sees or {}
-            if self.objects and channel not in channels
-        ]
 
     def _rescaled_photons(self) -> list[InitErrorDetails]:
         """A noise that scales by the image's own peak would silently undo brightness that a user set."""

@@ -21,7 +21,7 @@ from mishape.engine.ometiff import StackWriter
 from mishape.engine.scene import SceneObject
 from mishape.engine.simulate import describe_shape, simulate
 from mishape.engine.spec import Spec
-from mishape.engine.types import Grid, Raster, Sample, Shape
+from mishape.engine.types import Raster, Sample, Shape
 
 SEAL, RECORDS, SHAPES = "shard.json", "samples.jsonl", "shapes"
 

@@ -44,7 +44,9 @@ def _field(scene: Scene, tile: int) -> Sample:
     things = {number: thing for number, thing in enumerate(scene.objects) if thing.tile == tile}
     sources = {number: _source(scene, thing) for number, thing in things.items()}
     poses = {number: pose_of(scene, thing, sources[number]) for number, thing in things.items()}
-    shapes = {number: sources[number].moved(pose.rotation, pose.offset_nm) for number, pose in poses.items()}
+    shapes = {
+        number: sources[number].moved(pose.rotation, pose.offset_nm, pose.scale) for number, pose in poses.items()
+    }
     labels = {number: _label(scene, things[number], shape) for number, shape in shapes.items()}
     emitters = _joined(labels)
     views = {name: view for name, view in scene.views.items() if tile < view.tiles}

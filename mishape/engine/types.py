@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 import numpy as np
 import pydantic
 from numpy.typing import NDArray
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, Strict, model_validator
 
 from mishape.engine.errors import ShapeError
 
@@ -25,36 +25,31 @@ Points = NDArray[np.float64]
 Array = Any
 """An array of any library that follows the array-API standard (numpy, CuPy, torch)."""
 
-Count = Annotated[int, Field(ge=1, le=1_000_000)]
+Count = Annotated[int, Strict(), Field(ge=1, le=1_000_000)]
+Length = Annotated[float, Strict()]
 MAX_VOXELS = 2**33
 
 
-@pydantic.dataclasses.dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
+_PLAIN = ConfigDict(extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+
+@pydantic.dataclasses.dataclass(frozen=True, config=_PLAIN)
 class Grid:
     """The pixels of a view: where each pixel's centre lies in the world.
 
-    Parameters
-    ----------
-    shape
-        Number of planes, rows and columns (Z, Y, X).
-    pixel_nm
-        Edge of a square pixel in object space, nm.
-    z_step_nm
-        Distance between planes, nm; needed for more than one plane unless `planes_nm` lists them.
-    planes_nm
-        The planes' z, nm, any spacing and offset, in place of `z_step_nm`. A plane's z is the objective's travel,
-        counted from where it is paraxially focused on the world's origin.
-
-    Notes
-    -----
     Pixel i of n has its centre at ``(i - (n - 1) / 2) * pixel_nm``: a grid of an odd number of pixels has a pixel
     centred on the origin, one of an even number has the origin on a corner between four pixels.
     """
 
     shape: tuple[Count, Count, Count]
-    pixel_nm: float = Field(gt=0, le=1e5)
-    z_step_nm: float | None = Field(default=None, gt=0, le=1e6)
-    planes_nm: tuple[float, ...] | None = None
+    """Number of planes, rows and columns (Z, Y, X)."""
+    pixel_nm: Length = Field(gt=0, le=1e5)
+    """Edge of a square pixel in object space, nm."""
+    z_step_nm: Length | None = Field(default=None, gt=0, le=1e6)
+    """Distance between planes, nm; needed for more than one plane unless `planes_nm` lists them."""
+    planes_nm: tuple[Length, ...] | None = None
+    """The planes' z, nm, any spacing and offset, in place of `z_step_nm`; a plane's z is the objective's travel,
+    counted from where it is paraxially focused on the world's origin."""
 
     @model_validator(mode="after")
     def _planes_are_known(self) -> Self:
@@ -111,7 +106,8 @@ class Implicit:
     ----------
     field
         (n, 3) points in nm -> (n,) values: negative inside, positive outside, zero on the surface, continuous, and
-        close to a signed distance in nm near the surface (|gradient| near 1; it need not be exact).
+        close to a signed distance in nm: |gradient| near 1 at the surface, and nowhere above 1.5 (cells far from the
+        surface are left out by it).
     bounds_nm
         (2, 3): lowest and highest corner of a box that holds the solid.
     step_nm
@@ -176,23 +172,24 @@ class Shape:
 
         return inside_mesh(self.surface, points_nm)
 
-    def moved(self, rotation: Points, offset_nm: Points) -> Shape:
-        """Return the shape rotated by a (3, 3) matrix about its own origin, then shifted by (3,) nm."""
+    def moved(self, rotation: Points, offset_nm: Points, scale: float = 1.0) -> Shape:
+        """Return the shape scaled and rotated by a (3, 3) matrix about its own origin, then shifted by (3,) nm."""
         from mishape.engine.geometry import move_implicit, move_mesh
 
         return replace(
             self,
-            mesh=None if self.mesh is None else move_mesh(self.mesh, rotation, offset_nm),
-            implicit=None if self.implicit is None else move_implicit(self.implicit, rotation, offset_nm),
+            mesh=None if self.mesh is None else move_mesh(self.mesh, rotation, offset_nm, scale),
+            implicit=None if self.implicit is None else move_implicit(self.implicit, rotation, offset_nm, scale),
         )
 
 
 @dataclass(frozen=True)
 class Pose:
-    """Own frame -> world: ``p_world = rotation @ p + offset_nm``."""
+    """Own frame -> world: ``p_world = scale * rotation @ p + offset_nm``."""
 
     rotation: Points
     offset_nm: Points
+    scale: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ class Confocal(PSFMicroscope):
     excitation_nm: Real = Field(ge=200, le=2000)
     """Excitation wavelength in vacuum, nm; 200 to 2000, not above the emission; no default."""
     pinhole_au: Real = Field(default=1.0, gt=0, le=1000)
-    """Pinhole diameter in Airy units of 1.22 emission_nm / na in object space; above 0; default 1, the usual setting."""
+    """Pinhole diameter in Airy units of 1.22 emission_nm / na in object space; above 0; default 1, as usual."""
     dose: Real = Field(default=1.0, gt=0, le=1e6)
     """Excitation per frame as a multiple of one widefield exposure; above 0; default 1 (equal dose)."""
     immersion_index: Real = Field(default=1.515, ge=1, le=1.8)

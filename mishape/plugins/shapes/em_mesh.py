@@ -38,8 +38,6 @@ class EmMesh(Component):
     """Length of one mesh unit, nm; for mesh files only: 1000 for micrometres, 1 for nanometres (default)."""
     ids: tuple[str, ...] | None = Field(default=None, min_length=1)
     """Shapes to use; all by default. The id of a mesh file is its name without the ending."""
-    scale: Real = Field(default=1.0, gt=0, le=1000)
-    """Factor on every length, no unit, default 1."""
     _place: str = PrivateAttr()
 
     def model_post_init(self, context: Any, /) -> None:
@@ -56,6 +54,12 @@ class EmMesh(Component):
             )
         self._place = str(path)
 
+    @property
+    def citation(self) -> str:
+        """What the library asks to be cited, for the datasets made from it."""
+        found = _library(self._place)
+        return str(found.meta.get("citation", "")) if isinstance(found, Library) else ""
+
     def keys(self) -> Mapping[str, str]:
         """Return shape id -> its fold, or the id itself where there are no folds."""
         found = _keys(self._place)
@@ -71,7 +75,7 @@ class EmMesh(Component):
             id = sorted(keys)[rng.integers(len(keys))]
         if id not in keys:
             raise ShapeError(f"library {self.library!r} has no shape {id!r}: {suggestion(id, keys)}")
-        return _shape(self._place, id, self.unit_nm, self.scale)
+        return _shape(self._place, id, self.unit_nm)
 
 
 @lru_cache(maxsize=16)
@@ -98,16 +102,15 @@ def _keys(place: str) -> dict[str, str]:
 
 
 @lru_cache(maxsize=256)
-def _shape(place: str, id: str, unit_nm: float, scale: float) -> Shape:
+def _shape(place: str, id: str, unit_nm: float) -> Shape:
     found = _library(place)
     if isinstance(found, Library):
         if unit_nm != 1:
-            raise ShapeError(f"library {place!r} is in nm: leave unit_nm out, or use scale to change its size")
+            raise ShapeError(f"library {place!r} is in nm: leave unit_nm out, or give the pose a scale")
         shape = found[id].shape()
         geometry.check_watertight(shape.surface, f"{id} of {place}")
-    else:
-        shape = Shape(id, geometry.centered(read_mesh(found[id], unit_nm)), source=found[id].name)
-    return shape if scale == 1 else shape.moved(np.eye(3) * scale, np.zeros(3))
+        return shape
+    return Shape(id, geometry.centered(read_mesh(found[id], unit_nm)), source=found[id].name)
 
 
 def read_mesh(path: Path, unit_nm: float) -> Mesh:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Literal
 
 import numpy as np
@@ -12,13 +12,11 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from mishape.engine.component import Component
+from mishape.engine.extent import half_maximum_band
 from mishape.engine.geometry import overlaps_slab
 from mishape.engine.protocols import Microscope
 from mishape.engine.types import Emitters, Grid, Points, Raster, Sample
 from mishape.plugins.truths.masks_2d import shown_objects
-
-MAX_BAND_NM = 1e5
-STEPS = 200
 
 
 class InFocus(Component):
@@ -59,24 +57,10 @@ def in_focus_band_nm(microscope: Microscope, focus_nm: float) -> tuple[float, fl
 
 @lru_cache(maxsize=256)
 def _band(key: _Key) -> tuple[float, float]:
-    half_width = 500.0
-    while half_width <= MAX_BAND_NM:
-        z = key.focus_nm + np.linspace(-half_width, half_width, STEPS + 1)
-        response = peak_response(key.microscope, z, key.focus_nm)
-        half = response.max() / 2
-        if response[0] < half and response[-1] < half:
-            above = np.flatnonzero(response >= half)
-            low, high = above[0], above[-1]
-            return (
-                float(np.interp(half, response[[low - 1, low]], z[[low - 1, low]])),
-                float(np.interp(half, response[[high + 1, high]], z[[high + 1, high]])),
-            )
-        half_width *= 2
-    # Deeper than any objective's focus: everything is in focus.
-    return key.focus_nm - MAX_BAND_NM, key.focus_nm + MAX_BAND_NM
+    return half_maximum_band(partial(peak_response, key.microscope, focus_nm=key.focus_nm), key.focus_nm, 500.0)
 
 
-def peak_response(microscope: Microscope, z_nm: Points, focus_nm: float) -> Points:
+def peak_response(microscope: Microscope, z_nm: Points, *, focus_nm: float) -> Points:
     """Return the peak of a lone emitter's image at each z, seen from one plane.
 
     A PSF microscope is asked for its PSF; any other one for images of single emitters on 20 nm pixels.

@@ -1,0 +1,62 @@
+"""How far light spreads, measured from a microscope itself: the widths of its response at half of the maximum."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from mishape.engine.types import Points
+
+PSF = Callable[[Points, Points, float], Points]
+SAMPLES = 200
+DOUBLINGS = 16
+
+
+@dataclass(frozen=True)
+class Extent:
+    """A PSF's half width at half maximum in the focal plane, and half the axial range above half maximum, nm."""
+
+    lateral_nm: float
+    axial_nm: float
+
+
+def extent_of(psf: PSF, focus_nm: float, unit_nm: float) -> Extent:
+    """Measure a PSF around its brightest point.
+
+    Parameters
+    ----------
+    psf
+        ``psf(r_nm, z_nm, focus_nm)`` as in `PSFMicroscope`.
+    focus_nm
+        The plane.
+    unit_nm
+        A length to begin the search with; a pixel will do.
+    """
+    axis = np.zeros(1)
+    low, high = half_maximum_band(lambda z: psf(axis, z, focus_nm)[:, 0], focus_nm, unit_nm)
+    middle = np.array([(low + high) / 2])
+    left, right = half_maximum_band(lambda r: psf(np.abs(r), middle, focus_nm)[0], 0.0, unit_nm)
+    return Extent((right - left) / 2, (high - low) / 2)
+
+
+def half_maximum_band(response: Callable[[Points], Points], center_nm: float, unit_nm: float) -> tuple[float, float]:
+    """Return the ends of the range around a centre in which a response is at least half of its maximum.
+
+    The range searched doubles from `unit_nm` until both its ends are below half; a response that stays above half
+    over 2^16 units has the whole range as its band.
+    """
+    half_width = unit_nm
+    for _ in range(DOUBLINGS):
+        place = center_nm + half_width * np.linspace(-1, 1, SAMPLES + 1)
+        values = response(place)
+        half = values.max() / 2
+        above = np.flatnonzero(values >= half)
+        first, last = above[0], above[-1]
+        if first > 0 and last < SAMPLES:
+            low = np.interp(half, values[[first - 1, first]], place[[first - 1, first]])
+            high = np.interp(-half, -values[[last, last + 1]], place[[last, last + 1]])
+            return float(low), float(high)
+        half_width *= 2
+    return center_nm - half_width, center_nm + half_width
