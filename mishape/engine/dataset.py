@@ -131,9 +131,9 @@ class Shard:
     def row(self, name: str, number: int) -> NDArray[Any]:
         """Return one sample's array: (Z, Y, X) of a stack, or the rows of a table."""
         if (self.folder / f"{name}{OME}").is_file():
-            return self._stack(name)[number]
+            return np.asarray(self._stack(name)[number])
         table, offsets = self._table(name)
-        return table[offsets[number] : offsets[number + 1]]
+        return np.asarray(table[offsets[number] : offsets[number + 1]])
 
     def _map_stack(self, name: str) -> NDArray[Any]:
         import tifffile

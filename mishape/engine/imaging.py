@@ -75,10 +75,10 @@ def direct_sum(microscope: PSFMicroscope, emitters: Emitters, grid: Grid) -> NDA
         dx = (x[:, None] + inside - position[0]).ravel()
         dy = (y[:, None] + inside - position[1]).ravel()
         where = np.hypot(dy[:, None], dx[None, :]) / step_nm
-        radii = np.arange(int(where.max()) + 4) * step_nm
+        radii = step_nm * np.arange(int(where.max()) + 4, dtype=np.float64)
         index, share = cubic_weights(where)
         for plane, focus in enumerate(z):
-            density = np.einsum("...i,...i", microscope.psf(radii, position[2:], focus)[0][index], share)
+            density = (microscope.psf(radii, position[2:], focus)[0][index] * share).sum(axis=-1)
             cells = density.reshape(len(y), PIXEL_NODES, len(x), PIXEL_NODES)
             image[plane] += light * (grid.pixel_nm / 2) ** 2 * np.einsum("yaxb,a,b->yx", cells, weights, weights)
     return image

@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from mishape.engine.errors import DatasetError
 from mishape.engine.types import Grid
 
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://mishape.org/dataset")
@@ -61,7 +62,10 @@ class StackWriter:
             metadata={"axes": "TZYX", "UUID": str(uuid.uuid5(NAMESPACE, identity)), **pixel_metadata(grid)},
         )
         with tifffile.TiffFile(path) as tiff:
-            self._start = int(tiff.series[0].dataoffset)
+            start = tiff.series[0].dataoffset
+        if start is None:
+            raise DatasetError(f"{str(path)!r} could not be laid out contiguously")
+        self._start = start
         self.shape, self.dtype = grid.shape, dtype
         # A plain file rather than a memory map: on a full disk a map kills the process, a write raises.
         self._file = path.open("r+b")

@@ -13,6 +13,8 @@ from mishape.engine.types import Array, Emitters, Grid, Raster, Sample, Shape
 
 T = TypeVar("T")
 R = TypeVar("R")
+Task = TypeVar("Task", contravariant=True)
+Result = TypeVar("Result", covariant=True)
 
 
 @runtime_checkable
@@ -78,10 +80,10 @@ class ShapeTruth(Protocol):
         """Return arrays by name, each with one row per item."""
 
 
-class Job(Protocol[T, R]):
+class Job(Protocol[Task, Result]):
     """A picklable pure function of a task."""
 
-    def __call__(self, task: T, /) -> R: ...
+    def __call__(self, task: Task, /) -> Result: ...
 
 
 @runtime_checkable

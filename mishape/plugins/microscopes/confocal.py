@@ -80,7 +80,7 @@ class Confocal(PSFMicroscope):
         defocus_nm = z_nm - focus_nm
         step_nm = self.emission_nm / self.na / STEPS_PER_WAVE
         reach_nm = float(np.max(r_nm, initial=0)) + self.pinhole_radius_nm
-        radii = np.arange(int(reach_nm / step_nm) + 4) * step_nm
+        radii = step_nm * np.arange(int(reach_nm / step_nm) + 4, dtype=np.float64)
         emission = vector_psf(radii, defocus_nm, self.na, self.emission_nm, self.immersion_index)
         detected = average_over_disk(emission, step_nm, self.pinhole_radius_nm, r_nm)
         excitation = vector_psf(r_nm, defocus_nm, self.na, self.excitation_nm, self.immersion_index)

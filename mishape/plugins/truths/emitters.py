@@ -21,5 +21,6 @@ class EmitterTable(Component):
     def measure(self, sample: Sample, rng: Generator) -> Mapping[str, Raster | NDArray[Any]]:
         """Return ``emitters``."""
         emitters = sample.emitters
-        table = np.column_stack([emitters.xyz_nm, emitters.photons, emitters.owner])
+        owner = np.zeros(len(emitters)) if emitters.owner is None else emitters.owner
+        table = np.column_stack([emitters.xyz_nm, emitters.photons, owner])
         return {"emitters": table.astype(np.float32)}
