@@ -22,7 +22,7 @@ from pydantic_core import CoreSchema, InitErrorDetails, core_schema
 
 from mishape.engine import registry
 from mishape.engine.errors import PluginError
-from mishape.engine.wording import problem, reword, shown
+from mishape.engine.wording import problem, reword, shown, suggestion
 
 Real = Annotated[float, Strict()]
 """A finite number; text such as ``"3"`` is refused rather than converted."""
@@ -64,7 +64,12 @@ class Component(Model):
     @classmethod
     def _fill_from_preset(cls, data: Any) -> Any:
         name = data.get("preset") if isinstance(data, Mapping) else None
-        return {**cls.presets.get(str(name), {}), **data} if name is not None else data
+        if name is None or not cls.presets:
+            return data
+        if not isinstance(name, str) or name not in cls.presets:
+            text = f"{shown(name)} is not known: {suggestion(name, cls.presets)}"
+            raise _at("preset", text, name)
+        return {**cls.presets[name], **data}
 
     @cached_property
     def digest(self) -> str:
@@ -103,9 +108,19 @@ class PluginField:
         try:
             cls = registry.load(self.family, value["kind"])
         except PluginError as error:
-            line = InitErrorDetails(type=problem(str(error)), loc=("kind",), input=value["kind"])
-            raise ValidationError.from_exception_data(self.family, [line]) from None
-        return cls.model_validate(dict(value), context=info.context)
+            raise _at("kind", str(error), value["kind"]) from None
+        try:
+            return cls.model_validate(dict(value), context=info.context)
+        except ValidationError:
+            raise
+        except Exception as error:  # a stranger's component may fail in any way
+            raise problem(f"{value['kind']} cannot be made: {type(error).__name__}: {error}") from None
+
+
+def _at(key: str, text: str, given: object) -> ValidationError:
+    """Return an error about one key of a component."""
+    line = InitErrorDetails(type=problem(text), loc=(key,), input=given)
+    return ValidationError.from_exception_data(key, [line])
 
 
 def _as_plain(component: Any) -> Any:

@@ -11,6 +11,8 @@ from mishape.engine.yaml_marks import Path
 
 HEAD_KEYS = ("mishape", "seed", "samples", "dataset")
 TOP_KEYS = (*HEAD_KEYS, "objects", "views", "truths")
+PLAN_KEYS = ("count", "repeat_each")
+OBJECT_KEYS = ("shape", "pose", "labeler", "channel")
 FIXED_IN_VIEW = ("grid", "montage", "sees")
 """A view's arrays have one size and one meaning in all samples."""
 
@@ -22,9 +24,6 @@ def layout_faults(document: Any) -> Iterator[Fault]:
     if not isinstance(document, Mapping):
         yield (), f"{shown(document)} is not a scene: expected a mapping with mishape, objects and views"
         return
-    for key in document:
-        if key not in TOP_KEYS:
-            yield (key,), f"unknown key {key!r}: {suggestion(key, TOP_KEYS)}"
     for key, kind, name in (("objects", list, "a list"), ("views", Mapping, "a mapping of names to views")):
         if key not in document:
             yield (), f"required key {key!r} is missing"
@@ -41,6 +40,8 @@ def _template_faults(document: Mapping[str, Any]) -> Iterator[Fault]:
     for number, template in enumerate(objects if isinstance(objects, list) else ()):
         if not isinstance(template, Mapping):
             yield ("objects", number), f"{shown(template)} is not an object: expected a mapping with 'shape'"
+        elif draws.is_draw(template):
+            yield ("objects", number), "an object is not drawn as a whole: draw its shape, or its count from 0"
         elif draws.is_draw(template.get("repeat_each")):
             yield ("objects", number, "repeat_each"), "repeat_each is the same for all samples: no draw here"
 
@@ -50,9 +51,30 @@ def _fixed_faults(document: Mapping[str, Any]) -> Iterator[Fault]:
     names = views if isinstance(views, Mapping) else ()
     fixed: list[Path] = [(key,) for key in (*HEAD_KEYS, "truths")]
     fixed += [("views", name, key) for name in names for key in FIXED_IN_VIEW]
+    for path in [("views",), *(("views", name) for name in names)]:
+        if draws.is_draw(at(document, path)):
+            yield path, "views are the same for all samples: draw inside a microscope or a noise"
     for path in fixed:
         for where in _draws_in(at(document, path), path):
             yield where, f"{path[-1]} is the same for all samples: no draw here"
+
+
+def key_faults(document: Mapping[str, Any]) -> Iterator[Fault]:
+    """Yield the keys that are not known, and the channels that no object has."""
+    for key in document:
+        if key not in TOP_KEYS:
+            yield (key,), f"unknown key {key!r}: {suggestion(key, TOP_KEYS)}"
+    for number, template in enumerate(document["objects"]):
+        for key in template:
+            if key not in (*PLAN_KEYS, *OBJECT_KEYS):
+                text = f"unknown key {key!r}: {suggestion(key, (*PLAN_KEYS, *OBJECT_KEYS))}"
+                yield ("objects", number, key), text
+    channels = {str(name) for thing in document["objects"] for name in draws.options(thing.get("channel", "main"))}
+    for name in document["views"] if channels else ():
+        sees = at(document, ("views", name, "sees"))
+        for channel in sees if isinstance(sees, Mapping) else ():
+            if channel not in channels:
+                yield ("views", name, "sees", channel), f"no object has this channel: {suggestion(channel, channels)}"
 
 
 def draw_faults(document: Mapping[str, Any]) -> Iterator[Fault]:

@@ -18,6 +18,7 @@ from mishape.engine.yaml_marks import Path
 
 LISTS: dict[str, list[Any]] = {"perspectives": ["0", "x90", "x180", "y90", "y180", "z90"]}
 """Lists that ``$cycle`` and ``$choice`` know by name: the six perspectives of the MiShape paper."""
+LARGEST = 1e300
 NORMAL_REACH = 4.0
 """``$normal`` is cut at so many standard deviations, so that it has ends."""
 
@@ -44,10 +45,11 @@ class Law:
 
 
 def _numbers(args: Any) -> bool:
+    """Tell whether these are two finite numbers whose distance is finite too."""
     return (
         isinstance(args, list)
         and len(args) == 2
-        and all(isinstance(item, int | float) and not isinstance(item, bool) and math.isfinite(item) for item in args)
+        and all(isinstance(item, int | float) and not isinstance(item, bool) and abs(item) <= LARGEST for item in args)
     )
 
 
@@ -61,6 +63,12 @@ def _options(args: Any) -> list[Any]:
 
 def _is_options(args: Any) -> bool:
     return args in LISTS if isinstance(args, str) else isinstance(args, list) and len(args) > 0
+
+
+def _loguniform(args: Any, rng: Generator) -> float:
+    low, high = args
+    drawn = math.exp(rng.uniform(math.log(low), math.log(high)))
+    return float(min(max(drawn, low), high))  # rounding may step over an end
 
 
 def _normal(args: Any, rng: Generator, number: int) -> float:
@@ -80,7 +88,7 @@ LAWS: Mapping[str, Law] = {
     "$loguniform": Law(
         "[low, high], two numbers with 0 < low <= high",
         lambda args: _ordered(args) and args[0] > 0,
-        lambda args, rng, number: float(min(max(math.exp(rng.uniform(*map(math.log, args))), args[0]), args[1])),
+        lambda args, rng, number: _loguniform(args, rng),
         lambda args: args,
     ),
     "$normal": Law(
@@ -90,8 +98,8 @@ LAWS: Mapping[str, Law] = {
         lambda args: [args[0] - NORMAL_REACH * args[1], args[0] + NORMAL_REACH * args[1]],
     ),
     "$integer": Law(
-        "[low, high], two whole numbers with low <= high; both may be drawn",
-        lambda args: _ordered(args) and all(isinstance(item, int) for item in args),
+        "[low, high], two whole numbers of 64 bits with low <= high; both may be drawn",
+        lambda args: _ordered(args) and all(isinstance(item, int) and -(2**63) <= item < 2**63 for item in args),
         lambda args, rng, number: int(rng.integers(args[0], args[1], endpoint=True)),
         lambda args: args,
     ),
@@ -131,10 +139,13 @@ Pick = Callable[[Law, Any, Path], Any]
 
 
 def resolve(node: Any, path: Path, pick: Pick) -> Any:
-    """Return the node with every draw in it replaced by what `pick` gives; what a choice gives is resolved in turn."""
+    """Return the node with every draw in it replaced by what `pick` gives; what a choice gives is resolved in turn.
+
+    A draw inside a choice has a path, hence a stream, of its own.
+    """
     if is_draw(node):
         law, args = law_of(node, path)
-        return resolve(pick(law, args, path), path, pick)
+        return resolve(pick(law, args, path), (*path, *node), pick)
     if isinstance(node, Mapping):
         return {key: resolve(value, (*path, key), pick) for key, value in node.items()}
     if isinstance(node, list):
@@ -142,25 +153,45 @@ def resolve(node: Any, path: Path, pick: Pick) -> Any:
     return node
 
 
+def options(node: Any) -> list[Any]:
+    """Return every value that a node may take, if its draws are choices; the ends of other draws."""
+    if not is_draw(node):
+        return [node]
+    law, args = law_of(node, ())
+    return [value for end in law.ends(args) for value in options(end)]
+
+
 def variants(node: Any, path: Path = ()) -> int:
     """Return how many variants show both ends of every number and every option of every choice."""
+    return 2 * _choices(node, path)
+
+
+def _choices(node: Any, path: Path) -> int:
+    """Return how many variants show every option, those of choices inside choices too."""
     if is_draw(node):
         law, args = law_of(node, path)
         ends = law.ends(args)
-        return max([2 * len(ends), *(variants(end, path) for end in ends)])
+        return max(_choices(end, path) for end in ends) * (len(ends) if law.ends is _options else 1)
     if isinstance(node, Mapping):
-        return max([1, *(variants(value, (*path, key)) for key, value in node.items())])
+        return max([1, *(_choices(value, (*path, key)) for key, value in node.items())])
     if isinstance(node, list):
-        return max([1, *(variants(value, (*path, number)) for number, value in enumerate(node))])
+        return max([1, *(_choices(value, (*path, number)) for number, value in enumerate(node))])
     return 1
 
 
 def variant_pick(number: int) -> Pick:
-    """Return a `pick` that gives the ends of ranges and the options of choices, by the variant's number."""
+    """Return a `pick` that gives the ends of ranges and the options of choices, by the variant's number.
+
+    Each option comes with both ends of all ranges; a choice inside a choice is stepped when the outer has been through.
+    """
+    options_through: dict[Path, int] = {}
 
     def pick(law: Law, args: Any, path: Path) -> Any:
         ends = law.ends(args)
-        is_range = law.ends is not _options
-        return ends[number % 2] if is_range else ends[number // 2 % len(ends)]
+        if law.ends is not _options:
+            return ends[number % 2]
+        outer = max((count for above, count in options_through.items() if path[: len(above)] == above), default=1)
+        options_through[path] = outer * len(ends)
+        return ends[number // 2 // outer % len(ends)]
 
     return pick

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 from pydantic import Field
 
 from mishape.engine.component import Model, Whole
-from mishape.engine.draws import Law, resolve, variant_pick
+from mishape.engine.document import OBJECT_KEYS
+from mishape.engine.draws import Law, Pick, resolve, variant_pick
 from mishape.engine.seeding import Stage, stream
 from mishape.engine.yaml_marks import Path
 
@@ -42,8 +42,13 @@ def extreme(variant: int) -> Choose:
     return lambda law, args, path, repeat_each: pick(law, args, path)
 
 
+def repeating(choose: Choose, samples: int) -> Pick:
+    """Return the choices of values that stay the same for so many samples."""
+    return lambda law, args, path: choose(law, args, path, samples)
+
+
 def expand(
-    document: Mapping[str, Any], plans: list[ObjectPlan], choose: Choose, number: int = 0
+    document: Mapping[str, Any], plans: list[ObjectPlan], choose: Choose, number: int = 0, fields: int = 1
 ) -> tuple[dict[str, Any], list[int]]:
     """Return the data of a `Scene` and, for each of its objects, the number of its template.
 
@@ -53,15 +58,16 @@ def expand(
         One per template.
     number
         The sample's number.
+    fields
+        How many independent fields the objects are drawn for.
     """
     objects, templates = [], []
-    for tile in range(tiles(document)):
+    for tile in range(fields):
         for template, plan in enumerate(plans):
             for instance in range(plan.count):
                 objects.append(_one(document["objects"][template], plan, choose, number, (tile, template, instance)))
                 templates.append(template)
-    once = partial(choose, repeat_each=1)
-    data = {"views": resolve(document["views"], ("views",), once), "objects": objects}
+    data = {"views": resolve(document["views"], ("views",), repeating(choose, 1)), "objects": objects}
     for key in ("mishape", "truths"):
         if key in document:
             data[key] = document[key]
@@ -75,9 +81,9 @@ def _one(
     path: Path = (*((f"tile{tile}",) if tile else ()), "objects", which, instance)
     repeats = {"shape": plan.repeat_each}
     body = {
-        key: resolve(value, (*path, key), partial(choose, repeat_each=repeats.get(key, 1)))
+        key: resolve(value, (*path, key), repeating(choose, repeats.get(key, 1)))
         for key, value in template.items()
-        if key not in ObjectPlan.model_fields
+        if key in OBJECT_KEYS
     }
     ours = {"path": ".".join(map(str, path)), "group": number // plan.repeat_each, "tile": tile}
     return {**body, **ours}

@@ -5,63 +5,28 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path as FilePath
 from typing import Any, TypeVar
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import ValidationError
 
 from mishape.engine import draws
-from mishape.engine.component import Flag, Model, Real, Whole
-from mishape.engine.document import HEAD_KEYS, at, draw_faults, layout_faults
-from mishape.engine.errors import SpecError
-from mishape.engine.expansion import Choose, ObjectPlan, expand, extreme, seeded
-from mishape.engine.scene import Name, Scene, SceneObject
+from mishape.engine.component import Model
+from mishape.engine.document import HEAD_KEYS, at, draw_faults, key_faults, layout_faults
+from mishape.engine.errors import MishapeError, SpecError
+from mishape.engine.expansion import Choose, ObjectPlan, expand, extreme, repeating, seeded, tiles
+from mishape.engine.head import Head
+from mishape.engine.scene import Scene, SceneObject
 from mishape.engine.seeding import Stage, stream
-from mishape.engine.splits import Place, Ratios, deal, place
-from mishape.engine.wording import problem, shown
+from mishape.engine.splits import Place, deal, place
 from mishape.engine.yaml_marks import Path, Source, parse
 
 M = TypeVar("M", bound=Model)
 MAX_VARIANTS = 1000
-
-
-class DatasetPlan(Model):
-    """How samples are laid out on disk."""
-
-    shard_size: Whole = Field(default=64, ge=1, le=100_000)
-    """Samples per shard, the unit of work and of resuming; 1 to 100000; default 64."""
-    splits: dict[Name, Real] = Field(default_factory=lambda: {"all": 1.0})
-    """Share of each split, for example {train: 0.7, val: 0.1, test: 0.2}; default one split named all."""
-    copy_library: Flag = True
-    """Copy each finite library that is used into the dataset; default true."""
-
-    @field_validator("splits")
-    @classmethod
-    def _some_share(cls, value: dict[str, float]) -> dict[str, float]:
-        if any(share < 0 for share in value.values()) or sum(value.values()) <= 0:
-            raise problem(f"{shown(value)} has no positive share: give each split a share >= 0, at least one above 0")
-        return value
-
-    @property
-    def ratios(self) -> Ratios:
-        """The splits of positive share."""
-        return tuple((name, share) for name, share in self.splits.items() if share > 0)
-
-
-class Head(Model):
-    """The parts of a spec that are the same for every sample."""
-
-    mishape: Whole
-    """Version of the spec format; 1."""
-    seed: Whole = Field(default=0, ge=0, lt=2**63)
-    """Seed of all random streams; any whole number from 0; default 0."""
-    samples: Whole = Field(default=1, ge=1, le=100_000_000)
-    """Number of samples; default 1."""
-    dataset: DatasetPlan = DatasetPlan()
-    """Shards and splits."""
+MAX_OBJECTS = 100_000
 
 
 @dataclass(frozen=True)
@@ -124,18 +89,21 @@ class Spec:
             raise SpecError(f"sample {number} does not exist: numbers start at 0")
         choose = seeded(self.seed, number)
         plans = self._plans(choose)
-        data, templates = expand(self.document, plans, choose, number)
+        fields = tiles(self.document)
+        if (total := fields * sum(plan.count for plan in plans)) > MAX_OBJECTS:
+            text = f"{total} objects in {fields} field(s) are too many: at most {MAX_OBJECTS} in a sample"
+            raise SpecError(self.source.complaint(("objects",), text))
+        data, templates = expand(self.document, plans, choose, number, fields)
         cycle = math.lcm(*(plan.repeat_each for plan in plans))
         where = place(self.seed, number // cycle, self.head.dataset.ratios)
         data.update(seed=self.seed, sample=number, split=where.split)
         scene = self._validated(Scene, data, templates)
-        walk = 0
-        if plans:
-            walk = where.number * (cycle // plans[0].repeat_each) + number % cycle // plans[0].repeat_each
-        chosen = [
-            thing.model_copy(update={"shape_id": self._shape_id(thing, where, walk if position == 0 else None)})
-            for position, thing in enumerate(scene.objects)
-        ]
+        chosen: list[SceneObject] = []
+        for thing, template in zip(scene.objects, templates, strict=True):
+            walk = None
+            if not chosen and template == 0:
+                walk = where.number * (cycle // plans[0].repeat_each) + number % cycle // plans[0].repeat_each
+            chosen.append(thing.model_copy(update={"shape_id": self._shape_id(thing, template, where, walk)}))
         return scene.model_copy(update={"objects": chosen})
 
     def check(self) -> None:
@@ -148,12 +116,13 @@ class Spec:
         """
         self._raise(layout_faults(self.document))
         self._raise(draw_faults(self.document))
-        assert self.head
-        problems: dict[str, None] = {}
+        problems = dict.fromkeys(self.source.complaint(*fault) for fault in key_faults(self.document))
         count = max(draws.variants(self.document[key]) for key in ("objects", "views"))
-        for variant in range(min(count, MAX_VARIANTS)):
+        steps: list[Callable[[], object]] = [lambda: self.head]
+        steps += [partial(self._check_variant, extreme(number)) for number in range(min(count, MAX_VARIANTS))]
+        for step in steps:
             try:
-                self._check_variant(extreme(variant))
+                step()
             except SpecError as error:
                 problems.update(dict.fromkeys(error.problems))
         if problems:
@@ -161,9 +130,11 @@ class Spec:
         self.scene(0)
 
     def _check_variant(self, choose: Choose) -> None:
-        plans = [ObjectPlan(count=min(plan.count, 1), repeat_each=1) for plan in self._plans(choose)]
+        """Validate one instance of each object, whatever its count, in one field."""
+        plans = [ObjectPlan() for _ in self._plans(choose)]
         data, templates = expand(self.document, plans, choose)
-        self._validated(Scene, data, templates)
+        for thing, template in zip(self._validated(Scene, data, templates).objects, templates, strict=True):
+            self._dealt(thing, template)
 
     def _plans(self, choose: Choose) -> list[ObjectPlan]:
         plans = []
@@ -171,36 +142,45 @@ class Spec:
             given = {key: template[key] for key in ObjectPlan.model_fields if key in template}
             if "count" in given:
                 path: Path = ("objects", number, "count")
-                given["count"] = draws.resolve(given["count"], path, lambda law, args, at: choose(law, args, at, 1))
+                given["count"] = draws.resolve(given["count"], path, repeating(choose, 1))
             plans.append(self._validated(ObjectPlan, given, prefix=("objects", number)))
         return plans
 
-    def _shape_id(self, thing: SceneObject, where: Place, walk: int | None) -> str | None:
+    def _shape_id(self, thing: SceneObject, template: int, where: Place, walk: int | None) -> str | None:
         """Return which shape of a finite source the object takes: the first object walks its split, others draw."""
-        dealt = self._dealt(thing)
+        dealt = self._dealt(thing, template)
         if dealt is None:
             return None
-        if thing.shape_id is not None:
-            return thing.shape_id
         ids = dealt[where.split]
         if walk is None:
             walk = int(stream(self.seed, thing.group, Stage.SPLIT, thing.path).integers(len(ids)))
         return ids[walk % len(ids)]
 
     @cached_property
-    def _deals(self) -> dict[str, dict[str, list[str]] | None]:
+    def _deals(self) -> dict[str, dict[str, list[str]]]:
         return {}
 
-    def _dealt(self, thing: SceneObject) -> dict[str, list[str]] | None:
+    def _dealt(self, thing: SceneObject, template: int) -> dict[str, list[str]] | None:
         digest = thing.shape.model_dump_json()  # type: ignore[attr-defined]
         if digest not in self._deals:
-            keys = thing.shape.keys()
+            keys = self._keys(thing, template)
+            if keys is None:
+                return None
             try:
-                dealt = None if keys is None else deal(self.seed, keys, self.head.dataset.ratios, thing.shape.kind)
+                self._deals[digest] = deal(self.seed, keys, self.head.dataset.ratios, thing.shape.kind)
             except SpecError as error:
                 raise SpecError(self.source.complaint(("dataset", "splits"), str(error))) from None
-            self._deals[digest] = dealt
         return self._deals[digest]
+
+    def _keys(self, thing: SceneObject, template: int) -> Mapping[str, str] | None:
+        path: Path = ("objects", template, "shape")
+        try:
+            return thing.shape.keys()
+        except MishapeError as error:
+            raise SpecError(self.source.complaint(path, str(error))) from error
+        except Exception as error:  # a stranger's source may fail in any way
+            text = f"{thing.shape.kind} cannot list its shapes: {type(error).__name__}: {error}"
+            raise SpecError(self.source.complaint(path, text)) from error
 
     def _raise(self, faults: Iterator[tuple[Path, str]]) -> None:
         complaints = [self.source.complaint(path, text) for path, text in faults]
@@ -221,9 +201,9 @@ class Spec:
         if templates and len(path) > 1 and path[0] == "objects" and isinstance(path[1], int):
             path = ("objects", templates[path[1]], *path[2:])
         text = line["msg"]
-        node = at(self.document, path)
-        if draws.is_draw(node):
-            text += f" (the draw {next(iter(node))} can give this)"
+        for node in (at(self.document, path[:length]) for length in range(1, len(path) + 1)):
+            if draws.is_draw(node):
+                text += f" (the draw {next(iter(node))} can give this)"
         return self.source.complaint(path, text)
 
 
@@ -241,16 +221,25 @@ def load_spec(scene: str | FilePath | Mapping[str, Any]) -> Spec:
         With every complaint: ``file:line:column: path: what is wrong``.
     """
     if isinstance(scene, Mapping):
-        spec = Spec(scene, Source("scene", ""))
+        spec = Spec(_plain(scene), Source("scene", ""))
     else:
         path = FilePath(scene)
         try:
             text = path.read_text(encoding="utf-8")
         except FileNotFoundError:
             raise SpecError(f"scene file {str(path)!r} does not exist: give the path of a YAML file") from None
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError) as error:
             raise SpecError(f"scene file {str(path)!r} cannot be read: {error}") from None
         document, source = parse(text, str(path))
         spec = Spec(document, source, path.resolve().parent)
     spec.check()
     return spec
+
+
+def _plain(scene: Mapping[str, Any]) -> Any:
+    """Hold a mapping to the rules of a file: JSON is YAML."""
+    try:
+        text = json.dumps(dict(scene), ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise SpecError(f"the scene is not plain data: {error}") from None
+    return parse(text, "scene")[0]

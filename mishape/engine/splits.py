@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mishape.engine.errors import SpecError
 from mishape.engine.seeding import Stage, stream
@@ -41,10 +42,10 @@ def place(seed: int, group: int, ratios: Ratios) -> Place:
 
 
 @lru_cache(maxsize=1024)
-def _block(seed: int, block: int, ratios: Ratios) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
+def _block(seed: int, block: int, ratios: Ratios) -> NDArray[np.int16]:
     edges = np.cumsum([share for _, share in ratios])
     drawn = stream(seed, block, Stage.SPLIT, "groups").random(BLOCK) * edges[-1]
-    return np.searchsorted(edges, drawn, side="right").astype(np.int16)
+    return np.asarray(np.searchsorted(edges[:-1], drawn, side="right"), dtype=np.int16)
 
 
 def deal(seed: int, keys: Mapping[str, str], ratios: Ratios, source: str) -> dict[str, list[str]]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+import json
+import re
+from collections.abc import Iterable, Mapping, Sized
 from typing import Any
 
 from pydantic.fields import FieldInfo
@@ -21,6 +23,7 @@ _TYPES = {
     "model": "a mapping of keys to values",
     "dataclass": "a mapping of keys to values",
 }
+_WRONG_TYPE = ("_type", "_parsing", "_from_float", "_unicode")
 _BOUNDS = {
     "less_than": ("too large", "below", "lt"),
     "less_than_equal": ("too large", "at most", "le"),
@@ -43,8 +46,8 @@ def suggestion(given: object, known: Iterable[str]) -> str:
 
 
 def shown(value: object, limit: int = 60) -> str:
-    """Return a value as a message shows it: short, text in quotes."""
-    text = repr(value)
+    """Return a value as a message shows it: short, text in quotes, null and true as YAML has them."""
+    text = json.dumps(value) if value is None or isinstance(value, bool) else repr(value)
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
@@ -53,16 +56,22 @@ def reword(line: Mapping[str, Any], fields: Mapping[str, FieldInfo]) -> Pydantic
     code, given = line["type"], line["input"]
     if code == OURS:
         return problem(line["ctx"]["text"])
-    name = line["loc"][0] if line["loc"] else None
-    about = _about(fields.get(str(name)))
-    return problem(_text(code, given, line, list(fields), about))
+    info, siblings = _field(line["loc"], fields)
+    return problem(_text(code, given, line, list(siblings), _about(info)))
+
+
+def _field(loc: tuple[int | str, ...], fields: Mapping[str, FieldInfo]) -> tuple[FieldInfo | None, Mapping[str, Any]]:
+    """Return the innermost field that a place names, looking into dataclasses, and the fields beside it."""
+    info = fields.get(str(loc[0])) if loc else None
+    inside = getattr(info and info.annotation, "__pydantic_fields__", None)
+    return _field(loc[1:], inside) if inside and loc[1:] else (info, fields)
 
 
 def _about(info: FieldInfo | None) -> str:
     """Return the field's description up to its first stop, in brackets."""
     if info is None or not info.description:
         return ""
-    first = info.description.split(".")[0].split(";")[0].strip()
+    first = " ".join(re.split(r"\.(?:\s|$)|;", info.description)[0].split())
     plain = first[1:2].islower() or first[1:2] == " "
     return f" ({first[0].lower() + first[1:] if plain else first})"
 
@@ -75,14 +84,16 @@ def _text(code: str, given: object, line: Mapping[str, Any], names: list[str], a
     if code in ("extra_forbidden", "unexpected_keyword_argument"):
         return f"unknown key {str(line['loc'][-1])!r}: {suggestion(line['loc'][-1], names)}"
     if code in ("missing", "missing_argument"):
-        return f"required key is missing{about}"
+        last = line["loc"][-1]
+        return f"item {last + 1} is missing{about}" if isinstance(last, int) else f"required key is missing{about}"
     if code == "literal_error":
         allowed = [item.strip(" '") for item in context["expected"].replace(" or ", ", ").split(", ")]
         return f"{shown(given)} is not known: {suggestion(given, allowed)}"
     if code == "finite_number":
         return f"{shown(given)} is not a finite number{about}"
     if code in ("too_short", "too_long"):
-        return f"{context.get('actual_length')} items given{about}: {line['msg']}"
+        limit = f"at least {context['min_length']}" if code == "too_short" else f"at most {context['max_length']}"
+        return f"{len(given) if isinstance(given, Sized) else 'too many'} items given{about}: expected {limit}"
     if code == "value_error":
         return str(line["msg"]).removeprefix("Value error, ")
     return _type_text(code, given, line, about)
@@ -90,6 +101,6 @@ def _text(code: str, given: object, line: Mapping[str, Any], names: list[str], a
 
 def _type_text(code: str, given: object, line: Mapping[str, Any], about: str) -> str:
     expected = _TYPES.get(code.split("_")[0])
-    if expected is None:
+    if expected is None or not code.endswith(_WRONG_TYPE):
         return f"{shown(given)}: {line['msg']}{about}"
     return f"{shown(given)} is not {expected}{about}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,11 +19,16 @@ from mishape.engine.errors import SpecError
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 40
 MAX_NODES = 100_000
+MAX_DIGITS = 250
+"""Whole numbers stay within the range of a float."""
 
 Path = tuple[str | int, ...]
+Event = Any
+"""An event of PyYAML's parser; its stubs leave out what events hold."""
 _INT = re.compile(r"[-+]?[0-9]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _BASED = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
+_WHOLE = re.compile(f"{_INT.pattern}|{_BASED.pattern}")
 _WORDS = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -45,7 +51,7 @@ class Source:
         known = path
         while known and known not in self.marks:
             known = known[:-1]
-        dotted = ".".join(str(part) for part in path)
+        dotted = ".".join(str(part) if str(part).isprintable() else repr(part) for part in path)
         text = f"{dotted}: {text}" if dotted else text
         return self.complaint_at(*self.marks[known], text) if known in self.marks else f"{self.name}: {text}"
 
@@ -78,8 +84,10 @@ def parse(text: str, name: str) -> tuple[Any, Source]:
         mark = error.problem_mark
         what = f"this is not YAML: {error.problem or error.context}"
         raise SpecError(source.complaint_at(mark.line + 1, mark.column + 1, what) if mark else what) from None
-    except yaml.YAMLError as error:
-        raise SpecError(f"{name}: this is not YAML: {error}") from None
+    except yaml.reader.ReaderError as error:
+        before = text[: error.position].splitlines() or [""]
+        what = f"this is not YAML: character {chr(error.character)!r} is not allowed"
+        raise SpecError(source.complaint_at(len(before), len(before[-1]) + 1, what)) from None
 
 
 class _Reader:
@@ -87,7 +95,7 @@ class _Reader:
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self.events = iter(yaml.parse(source.text, Loader=yaml.SafeLoader))
+        self.events: Iterator[Event] = iter(yaml.parse(source.text, Loader=yaml.SafeLoader))
         self.anchors: dict[str, tuple[Any, int]] = {}
         self.nodes = 0
 
@@ -102,10 +110,10 @@ class _Reader:
             self.refuse(end, "a second document starts here: a scene file holds one")
         return data
 
-    def refuse(self, event: yaml.Event, text: str) -> None:
+    def refuse(self, event: Event, text: str) -> None:
         raise SpecError(self.source.complaint_at(event.start_mark.line + 1, event.start_mark.column + 1, text))
 
-    def value(self, event: yaml.Event, path: Path) -> Any:
+    def value(self, event: Event, path: Path) -> Any:
         self.source.marks.setdefault(path, (event.start_mark.line + 1, event.start_mark.column + 1))
         before = self.nodes
         self.count(event, 1)
@@ -113,30 +121,35 @@ class _Reader:
             self.refuse(event, f"nested deeper than {MAX_DEPTH} levels")
         if isinstance(event, yaml.AliasEvent):
             return self.alias(event)
-        if getattr(event, "tag", None) not in (None, "!"):
-            self.refuse(event, f"tag {event.tag!r} is not allowed: scene files hold plain data")
+        self.no_tag(event)
         data = self.content(event, path)
         if event.anchor is not None:
             self.anchors[event.anchor] = (data, self.nodes - before)
         return data
 
-    def count(self, event: yaml.Event, nodes: int) -> None:
+    def no_tag(self, event: Event) -> None:
+        if event.tag not in (None, "!"):
+            self.refuse(event, f"tag {event.tag!r} is not allowed: scene files hold plain data")
+
+    def count(self, event: Event, nodes: int) -> None:
         self.nodes += nodes
         if self.nodes > MAX_NODES:
             self.refuse(event, f"more than {MAX_NODES} values once aliases are expanded: make the file smaller")
 
-    def alias(self, event: yaml.AliasEvent) -> Any:
+    def alias(self, event: Event) -> Any:
         if event.anchor not in self.anchors:
             self.refuse(event, f"alias *{event.anchor} has no finished anchor &{event.anchor} before it")
         data, nodes = self.anchors[event.anchor]
         self.count(event, nodes)
         return data
 
-    def content(self, event: yaml.Event, path: Path) -> Any:
+    def content(self, event: Event, path: Path) -> Any:
         if isinstance(event, yaml.SequenceStartEvent):
             return self.sequence(path)
         if isinstance(event, yaml.MappingStartEvent):
             return self.mapping(path)
+        if event.implicit[0] and len(event.value) > MAX_DIGITS and _WHOLE.fullmatch(event.value):
+            self.refuse(event, f"a whole number of more than {MAX_DIGITS} digits is too large")
         return scalar(event.value) if event.implicit[0] else event.value
 
     def sequence(self, path: Path) -> list[Any]:
@@ -150,6 +163,9 @@ class _Reader:
         while not isinstance(event := next(self.events), yaml.MappingEndEvent):
             if not isinstance(event, yaml.ScalarEvent):
                 self.refuse(event, "a key must be text")
+            self.no_tag(event)
+            if event.value == "<<" and event.implicit[0]:
+                self.refuse(event, "merge keys (<<) are not part of YAML 1.2: write the keys out")
             if event.value in items:
                 first = self.source.marks[*path, event.value][0]
                 self.refuse(event, f"duplicate key {event.value!r}: it stands in line {first} already")
