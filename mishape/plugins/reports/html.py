@@ -1,0 +1,234 @@
+"""The report of a dataset: one HTML file that shows what is in it and how it was made."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mishape.engine.execute import one_thread
+from mishape.engine.files import write_whole
+from mishape.engine.hooks import hookimpl
+from mishape.engine.scene import Scene
+from mishape.engine.simulate import simulate
+from mishape.plugins.reports.page import facts, figure, heading, page, paragraph, section, table, verbatim
+from mishape.plugins.reports.svg import histogram
+
+if TYPE_CHECKING:
+    from mishape.engine.dataset import Dataset
+    from mishape.engine.types import Sample
+
+NAME = "report.html"
+MAX_RECORDS, MAX_SHEETS = 200, 6
+WIDE_PX = 1400
+READING = """\
+mishape verify DATASET            # every file against its hash; some samples made anew
+
+import mishape
+dataset = mishape.open_dataset("DATASET")
+item = dataset[0]
+image = item["{view}.image"]      # (Z, Y, X) uint16, memory-mapped
+print(item.record["split"], item.record["objects"], list(item.arrays))
+sample = mishape.simulate(dataset.spec.scene(0))  # the same sample again, with its shapes and expected photons"""
+
+
+@hookimpl
+def mishape_dataset_done(dataset: Dataset) -> None:
+    """Write ``report.html`` into the dataset's folder."""
+    write_whole(dataset.folder / NAME, report(dataset))
+
+
+def report(dataset: Dataset) -> str:
+    """Return the report: a pure function of the dataset's content, without dates and places."""
+    look = Look(dataset)
+    parts = (_summary, _splits, _sheets, _histograms, _views, _parameters, _origins, _spec, _use)
+    return page("mishape dataset", ["<h1>mishape dataset</h1>", *(part(look) for part in parts)])
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the report reads of a dataset, once: some records, and fewer samples made anew."""
+
+    dataset: Dataset
+
+    @cached_property
+    def records(self) -> list[dict[str, Any]]:
+        """At most 200 records, evenly spaced."""
+        size = self.dataset.manifest.shard_size
+        return [self.dataset.shard(n // size).records[n % size] for n in _spaced(len(self.dataset), MAX_RECORDS)]
+
+    @cached_property
+    def objects(self) -> list[dict[str, Any]]:
+        """The objects of the records."""
+        return [thing for record in self.records for thing in record["objects"]]
+
+    @cached_property
+    def samples(self) -> list[Sample]:
+        """At most six samples, evenly spaced, made anew."""
+        numbers = _spaced(len(self.dataset), MAX_SHEETS)
+        return [one_thread(lambda n: simulate(self.dataset.spec.scene(n), describe=False), n) for n in numbers]
+
+    @cached_property
+    def scene(self) -> Scene:
+        """The first sample's scene."""
+        return self.dataset.spec.scene(0)
+
+    @property
+    def basis(self) -> str:
+        """Which records the numbers come from."""
+        total, looked = len(self.dataset), len(self.records)
+        return f"all {total} samples" if looked == total else f"{looked} evenly spaced samples of {total}"
+
+
+def _spaced(total: int, most: int) -> list[int]:
+    return sorted({round(n) for n in np.linspace(0, total - 1, min(total, most)).tolist()})
+
+
+def _summary(look: Look) -> str:
+    manifest, scene = look.dataset.manifest, look.scene
+    views = ", ".join(f"{name} ({view.microscope.kind})" for name, view in scene.views.items())
+    numbers = facts(
+        [
+            ("samples", manifest.samples),
+            ("shards", manifest.shards),
+            ("views", len(scene.views)),
+            ("objects per sample", f"{len(look.objects) / len(look.records):.3g}"),
+            ("shapes", len({thing["shape_id"] for thing in look.objects})),
+            ("seed", manifest.seed),
+        ]
+    )
+    truths = ", ".join(scene.truths) or "none"
+    return numbers + paragraph(f"Views: {views}. Ground truths: {truths}. Objects and shapes: from {look.basis}.")
+
+
+def _splits(look: Look) -> str:
+    splits = look.dataset.manifest.splits
+    samples = Counter(record["split"] for record in look.records)
+    shapes = {
+        split: {thing["shape_id"] for record in look.records if record["split"] == split for thing in record["objects"]}
+        for split in splits
+    }
+    whole = sum(splits.values())
+    rows = [(name, f"{share / whole:.1%}", samples[name], len(shapes[name])) for name, share in splits.items()]
+    text = f"Counted in {look.basis}. Shapes of one split key stand in one split only."
+    return section("Splits", table(["split", "share asked for", "samples", "distinct shapes"], rows), paragraph(text))
+
+
+def _sheets(look: Look) -> str:
+    from mishape.plugins.reports.drawing import data_uri
+    from mishape.plugins.reports.pictures import contact_sheet
+
+    text = (
+        "Samples at even spacing, simulated anew. Blue: outline of the shapes' silhouette. Orange: the part of the "
+        "surface, seen from the objective, that is in focus in some plane; dashed lines are the focal planes."
+    )
+    figures = []
+    for sample in look.samples:
+        sheet = contact_sheet(sample)
+        shapes = ", ".join(dict.fromkeys(shape.id for shape in sample.sources.values())) or "no shapes"
+        caption = f"Sample {sample.scene.sample}, split {sample.scene.split}: {shapes}"
+        figures.append(figure(data_uri(sheet), caption, narrow=sheet.width < WIDE_PX))
+    return section("Samples", paragraph(text), *figures)
+
+
+def _histograms(look: Look) -> str:
+    plots = []
+    for view in look.scene.views:
+        photons = [record["views"][view]["photons"] for record in look.records]
+        counts = np.concatenate([sample.images[view].ravel() for sample in look.samples])
+        plots.append(histogram(f"{view}: photons per sample", photons, "expected photons in all planes"))
+        plots.append(histogram(f"{view}: pixels, logarithmic", counts, "camera counts", logarithmic=True))
+    plots.append(histogram("emitters per object", [thing["emitters"] for thing in look.objects], "emitters"))
+    text = f"From {look.basis}; camera counts from the {len(look.samples)} samples shown above."
+    return section("Distributions", paragraph(text), f'<div class="plots">{"".join(plots)}</div>')
+
+
+def _views(look: Look) -> str:
+    first = look.records[0]["views"]
+    rows = [
+        (
+            name,
+            " x ".join(map(str, view.grid.shape))
+            + (f", {view.montage[0]} x {view.montage[1]} tiles" * (view.tiles > 1)),
+            f"{view.grid.pixel_nm:g}",
+            ", ".join(f"{z:g}" for z in first[name]["planes_nm"]),
+            f"{first[name]['dose_per_plane']:g}",
+            f"{first[name]['dose']:g}",
+            _truncated(look, name),
+        )
+        for name, view in look.scene.views.items()
+    ]
+    head = ["view", "planes x rows x columns", "pixel, nm", "focus, nm", "dose per plane", "dose", "truncated objects"]
+    text = (
+        "Dose 1 is one widefield exposure of unit excitation; a view's dose is that of all its planes and tiles. "
+        f"Grid, focus and dose are those of sample 0. An object is truncated where it reaches beyond the field; "
+        f"counted in {look.basis}."
+    )
+    return section("Views and doses", table(head, rows), paragraph(text))
+
+
+def _truncated(look: Look, view: str) -> str:
+    if not look.objects:
+        return "no objects"
+    count = sum(view in thing["truncated"] for thing in look.objects)
+    return f"{count} of {len(look.objects)} ({count / len(look.objects):.1%})"
+
+
+def _parameters(look: Look) -> str:
+    parts = []
+    for name, view in look.scene.views.items():
+        for part in (view.microscope, view.noise):
+            parts.append(heading(f"{name}: {part.kind}"))
+            parts.append(table(["parameter", "value", "meaning"], _fields(part)))
+    text = "Values of sample 0; what the scene draws at random differs from sample to sample and is in each record."
+    return section("Microscopes and detectors", paragraph(text), *parts)
+
+
+def _fields(component: Any) -> Iterator[tuple[str, str, str]]:
+    for name, field in type(component).model_fields.items():
+        if name != "kind":
+            yield name, _plain(getattr(component, name)), field.description or ""
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(_plain, value))
+    return "not set" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _origins(look: Look) -> str:
+    found = Counter((thing["source"], thing["licence"]) for thing in look.objects)
+    rows = [
+        (source or "made for this dataset", licence or "none stated", n)
+        for (source, licence), n in sorted(found.items())
+    ]
+    cited = [
+        (name, library.meta.get("licence", ""), library.meta.get("citation", ""))
+        for name, library in look.dataset.libraries().items()
+    ]
+    parts = [table(["source", "licence", "objects looked at"], rows), paragraph(f"Counted in {look.basis}.")]
+    if cited:
+        parts.append(table(["library in this dataset", "licence", "cite as"], cited))
+    return section("Shapes: sources and licences", *parts)
+
+
+def _spec(look: Look) -> str:
+    manifest = look.dataset.manifest
+    rows: list[tuple[str, Any]] = [
+        ("seed", manifest.seed),
+        ("samples", manifest.samples),
+        ("samples per shard", manifest.shard_size),
+    ]
+    rows += [(f"version of {name}", version) for name, version in sorted(manifest.versions.items())]
+    rows.append(("SHA-256 of the scene", manifest.spec_hash))
+    text = "The scene file as it was given; the values below it are those that were used."
+    shown = verbatim(manifest.spec_text) if manifest.spec_text else paragraph("The scene was given in Python.")
+    return section("Scene", paragraph(text), shown, table(["", "value"], rows))
+
+
+def _use(look: Look) -> str:
+    return section("Verify and read", verbatim(READING.format(view=next(iter(look.scene.views)))))

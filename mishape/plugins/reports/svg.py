@@ -1,0 +1,69 @@
+"""Histograms as inline SVG: no script, no file, legible on a light and on a dark page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+BINS = 24
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 340, 190, 52, 34, 26, 40
+
+
+def histogram(title: str, values: Sequence[float] | NDArray[Any], unit: str, logarithmic: bool = False) -> str:
+    """Return a histogram of some numbers as an SVG element.
+
+    Parameters
+    ----------
+    title
+        What is counted; any text.
+    values
+        The numbers; none gives an empty frame.
+    unit
+        Name of the horizontal axis.
+    logarithmic
+        Draw the bars' heights as the logarithm of 1 + count.
+    """
+    numbers = np.asarray(values, dtype=np.float64)
+    low, high = _ends(numbers)
+    counts = np.histogram(numbers, bins=BINS, range=(low, high))[0]
+    most = max(int(counts.max()), 1)
+    heights = np.log1p(counts) / math.log1p(most) if logarithmic else counts / most
+    plot_width, plot_height = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
+    bars = "".join(
+        f'<rect x="{LEFT + i * plot_width / BINS:.1f}" y="{TOP + plot_height * (1 - height):.1f}" '
+        f'width="{plot_width / BINS - 1:.1f}" height="{plot_height * height:.1f}"/>'
+        for i, height in enumerate(heights.tolist())
+        if height
+    )
+    base = TOP + plot_height
+    ticks = "".join(_tick(low + (high - low) * share, LEFT + plot_width * share, base) for share in (0, 0.5, 1))
+    return (
+        f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
+        f'<text class="name" x="{LEFT}" y="14">{escape(title)}</text>{bars}'
+        f'<path d="M{LEFT} {TOP}V{base}H{WIDTH - RIGHT}"/>{ticks}'
+        f'<text x="{LEFT - 6}" y="{TOP + 8}" text-anchor="end">{most:,}</text>'
+        f'<text x="{LEFT - 6}" y="{base}" text-anchor="end">0</text>'
+        f'<text x="{LEFT + plot_width / 2}" y="{HEIGHT - 5}" text-anchor="middle">{escape(unit)}</text></svg>'
+    )
+
+
+def _ends(numbers: NDArray[np.float64]) -> tuple[float, float]:
+    """Return round ends that hold all numbers: whole steps of 1, 2 or 5 times a power of ten."""
+    if not len(numbers):
+        return 0.0, 1.0
+    low, high = float(numbers.min()), float(numbers.max())
+    spread = (high - low) or abs(high) or 1.0
+    decade = 10.0 ** math.floor(math.log10(spread / 4))
+    step = next(times * decade for times in (1, 2, 5, 10) if times * decade >= spread / 4)
+    start, stop = math.floor(low / step) * step, math.ceil(high / step) * step
+    return (start, stop) if stop > start else (start, start + step)
+
+
+def _tick(value: float, x: float, base: float) -> str:
+    shown = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return f'<path d="M{x:.1f} {base}v4"/><text x="{x:.1f}" y="{base + 16}" text-anchor="middle">{shown}</text>'
