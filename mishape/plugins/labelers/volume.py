@@ -13,7 +13,7 @@ from mishape.engine.component import Real
 from mishape.engine.types import Emitters, Shape
 from mishape.plugins.labelers.emission import MAX_EMITTERS, Emission, refuse_absurd
 
-CELLS_ALONG = 64
+CELLS_ALONG = 32
 """Cells along the longest edge of a shape's box."""
 CANDIDATES_PER_CALL = 1 << 19
 
