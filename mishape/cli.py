@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 import mishape
-from mishape.engine.errors import MishapeError
+from mishape.engine.errors import MishapeError, PluginError
 
 OWN = "mishape.plugins.verbs."
 """Our own verbs are light to import, so that ``--help`` may show their summaries."""
@@ -55,6 +55,8 @@ def plugin_files(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
             files.append(argument.removeprefix("--plugin="))
         else:
             rest.append(argument)
+    if not all(files):
+        raise PluginError("--plugin needs the path of a Python file")
     return files, rest
 
 

@@ -57,6 +57,7 @@ def test_schemas_are_valid_draft_7() -> None:
         assert schema["$schema"] == "http://json-schema.org/draft-07/schema#"
         assert "$defs" not in json.dumps(schema)
         assert "prefixItems" not in json.dumps(schema)
+        assert '"gt"' not in json.dumps(schema)  # pydantic, where a validator hides a bound
 
 
 @pytest.mark.parametrize("path", SCENES, ids=lambda path: path.name)

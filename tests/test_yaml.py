@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 import tracemalloc
 from typing import Any
 
@@ -121,15 +120,13 @@ def test_huge_whole_numbers_are_refused(number: str) -> None:
     assert refusal(f"a: {number}").startswith("s.yaml:1:4: a whole number of more than 250 digits is too large\n")
 
 
-def test_a_bomb_is_refused_quickly_with_little_memory() -> None:
-    started = time.perf_counter()
+def test_a_bomb_is_refused_before_it_takes_memory() -> None:
     tracemalloc.start()
     assert refusal(BOMB).splitlines()[0] == (
         f"s.yaml:6:8: more than {MAX_NODES} values once aliases are expanded: make the file smaller"
     )
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert time.perf_counter() - started < 2
     assert peak < 5_000_000
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 import numpy as np
 import pydantic
 from numpy.typing import NDArray
-from pydantic import ConfigDict, Field, Strict, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, Strict, model_validator
 
 from mishape.engine.errors import ShapeError
 
@@ -25,11 +25,16 @@ Points = NDArray[np.float64]
 Array = Any
 """An array of any library that follows the array-API standard (numpy, CuPy, torch)."""
 
-Count = Annotated[int, Strict(), Field(ge=1, le=1_000_000)]
-Length = Annotated[float, Strict()]
+
+def _number(value: Any) -> Any:
+    """Take NumPy's numbers as Python's."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+_NUMBER = BeforeValidator(_number)
+Count = Annotated[int, Strict(), Field(ge=1, le=1_000_000), _NUMBER]
+Length = Annotated[float, Strict(), _NUMBER]
 MAX_VOXELS = 2**33
-
-
 _PLAIN = ConfigDict(extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
@@ -45,7 +50,7 @@ class Grid:
     """Number of planes, rows and columns (Z, Y, X)."""
     pixel_nm: Length = Field(gt=0, le=1e5)
     """Edge of a square pixel in object space, nm."""
-    z_step_nm: Length | None = Field(default=None, gt=0, le=1e6)
+    z_step_nm: Annotated[float, Strict(), Field(gt=0, le=1e6), _NUMBER] | None = None
     """Distance between planes, nm; needed for more than one plane unless `planes_nm` lists them."""
     planes_nm: tuple[Length, ...] | None = None
     """The planes' z, nm, any spacing and offset, in place of `z_step_nm`; a plane's z is the objective's travel,

@@ -75,8 +75,8 @@ def parse(text: str, name: str) -> tuple[Any, Source]:
         With file, line and column: not YAML, a duplicate key, a tag, more than one document, more than 1 MiB, more
         than 40 levels, or more than 100 000 nodes after aliases are expanded.
     """
-    if len(text.encode()) > MAX_BYTES:
-        raise SpecError(f"{name}: {len(text.encode())} bytes given: a scene file may hold at most {MAX_BYTES}")
+    if (size := len(text.encode(errors="surrogatepass"))) > MAX_BYTES:
+        raise SpecError(f"{name}: {size} bytes given: a scene file may hold at most {MAX_BYTES}")
     source = Source(name, text)
     try:
         return _Reader(source).document(), source

@@ -139,7 +139,8 @@ def read_mesh(path: Path, unit_nm: float) -> Mesh:
         raise ShapeError(f"mesh file {str(path)!r} is not one of {' '.join(SUFFIXES)}: convert it")
     try:
         loaded = trimesh.load_mesh(path, process=False, skip_materials=True)
-        mesh = _merged(np.asarray(loaded.vertices, np.float64) * unit_nm, np.asarray(loaded.faces, np.int64))
+        vertices = np.asarray(loaded.vertices, np.float64).reshape(-1, 3)
+        mesh = _merged(vertices * unit_nm, np.asarray(loaded.faces, np.int64).reshape(-1, 3))
     except Exception as error:  # a stranger's file may fail in any way
         raise ShapeError(f"mesh file {str(path)!r} cannot be read: {type(error).__name__}: {error}") from error
     if len(mesh.faces) and np.isfinite(mesh.vertices_nm).all():
