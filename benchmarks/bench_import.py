@@ -9,9 +9,9 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 COMMANDS = {
+    "interpreter alone": [sys.executable, "-c", "pass"],
     "import": [sys.executable, "-c", "import mishape"],
     "help": [sys.executable, "-m", "mishape", "--help"],
-    "interpreter alone": [sys.executable, "-c", "pass"],
 }
 
 

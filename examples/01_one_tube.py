@@ -1,6 +1,6 @@
 """01 The smallest scene, in Python: a scene is made of objects and views, and `simulate` returns everything.
 
-    python examples/01_one_tube.py
+python examples/01_one_tube.py
 """
 
 import mishape

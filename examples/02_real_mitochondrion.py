@@ -1,6 +1,6 @@
 """02 One mitochondrion in two microscopes, and its truth beside them.
 
-    python examples/02_real_mitochondrion.py
+python examples/02_real_mitochondrion.py
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ print(f"{mitochondrion.id}: {mitochondrion.source} ({mitochondrion.licence})")
 for view in scene.views:
     mask = sample.truths[f"{view}.masks_2d"]
     inside = sample.photons[view][0][mask.data[0] > 0].sum() / sample.photons[view].sum()
-    print(f"{view}: {sample.images[view].shape} pixels of {mask.grid.pixel_nm:g} nm, {inside:.0%} of the light in the mask")
+    print(f"{view}: {mask.grid.shape} pixels of {mask.grid.pixel_nm:g} nm, {inside:.0%} of the light in the mask")
 
 # The solid in 25 nm voxels: the truth that a 3D segmentation should find.
 solid = sample.truths["epi.masks_3d"]

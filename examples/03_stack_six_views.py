@@ -1,6 +1,6 @@
 """03 Make a dataset of stacks, and read it back.
 
-    python examples/03_stack_six_views.py [FOLDER [SAMPLES]]
+python examples/03_stack_six_views.py [FOLDER [SAMPLES]]
 """
 
 import sys

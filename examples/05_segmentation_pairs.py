@@ -1,6 +1,6 @@
 """05 Image and mask pairs for 2D segmentation.
 
-    python examples/05_segmentation_pairs.py [FOLDER [SAMPLES]]
+python examples/05_segmentation_pairs.py [FOLDER [SAMPLES]]
 """
 
 import sys
@@ -14,7 +14,9 @@ def main(out: str = "out/05", samples: int = 8) -> None:
     for item in dataset:
         image, mask = item["epi.image"][0], item["epi.masks_2d"][0]
         background = image[mask == 0].mean()
-        print(f"{item.record['index']}: {image.shape}, {mask.mean():.1%} foreground, background {background:.0f} counts")
+        print(
+            f"{item.record['index']}: {image.shape}, {mask.mean():.1%} foreground, background {background:.0f} counts"
+        )
 
 
 if __name__ == "__main__":

@@ -113,7 +113,9 @@ def test_kill_at_any_moment_then_the_same_command(sphere_scene: dict[str, Any], 
     command = [sys.executable, "-m", "mishape", "generate", str(scene), "-o", str(tmp_path / "d"), "--workers", "2"]
     rng = np.random.default_rng(0)
     for delay_s in rng.uniform(0.5, 4.0, 5):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
         time.sleep(delay_s)
         os.killpg(process.pid, signal.SIGKILL) if delay_s > 2 else process.kill()
         process.wait()
@@ -131,18 +133,20 @@ def test_shapes_of_generators_and_libraries_are_kept(tmp_path: Path) -> None:
             {"shape": {"kind": "em_mesh", "library": "neuropil"}},
             {"shape": {"kind": "tube", "length_nm": 800, "radius_nm": 100}},
         ],
-        "views": {"epi": {"grid": {"shape": [1, 16, 16], "pixel_nm": 100}, "microscope": {"kind": "epi", "preset": "epi1"}}},
+        "views": {
+            "epi": {"grid": {"shape": [1, 16, 16], "pixel_nm": 100}, "microscope": {"kind": "epi", "preset": "epi1"}}
+        },
         "truths": {"occupancy": {"points": 500}, "mesh": {}},
     }
     dataset = mishape.generate(mishape.load_spec(document), tmp_path / "d")
     real, tube = dataset[1].record["objects"]
     library = dataset.libraries()[real["library"]]
-    entry = library[real["shape_id"]]
+    copied = library[real["shape_id"]]
     assert library.meta["licence"] == "CC-BY-4.0"
     assert "Garcia" in library.meta["citation"]
     made = dataset.shard(0).shapes
     assert made is not None
-    for entry, record in ((entry, real), (made[tube["shape_id"]], tube)):
+    for entry, record in ((copied, real), (made[tube["shape_id"]], tube)):
         points = entry.array("occupancy_points") * entry.array("occupancy_scale_nm") + entry.array("occupancy_loc_nm")
         inside = np.unpackbits(entry.array("occupancy_inside"))[: len(points)].astype(bool)
         shape = entry.shape()
@@ -165,12 +169,39 @@ def test_a_library_may_stay_where_it_is(sphere_scene: dict[str, Any], tmp_path: 
 
 
 def test_reader_refuses_what_it_does_not_know(sphere_scene: dict[str, Any], tmp_path: Path) -> None:
-    with pytest.raises(mishape.DatasetError, match="is not a dataset: it holds no dataset.json"):
+    with pytest.raises(mishape.DatasetError, match=r"is not a dataset: it holds no dataset\.json"):
         mishape.open_dataset(tmp_path)
     dataset = mishape.generate(mishape.load_spec(sphere_scene), tmp_path / "d")
-    with pytest.raises(mishape.DatasetError, match="has no array 'epi.imag': did you mean 'epi.image'"):
+    with pytest.raises(mishape.DatasetError, match=r"has no array 'epi\.imag': did you mean 'epi\.image'"):
         dataset[0]["epi.imag"]
     manifest = tmp_path / "d" / "dataset.json"
     manifest.write_text(manifest.read_text().replace('"version": 1', '"version": 2'))
     with pytest.raises(mishape.DatasetError, match=r"is of format 2, newer than this mishape reads \(1\)"):
         mishape.open_dataset(tmp_path / "d")
+
+
+def test_a_killed_worker_is_named_and_nothing_is_lost(sphere_scene: dict[str, Any], tmp_path: Path) -> None:
+    """A plugin that kills its process at one sample stands for the kernel that does so when memory is short."""
+    plugin = tmp_path / "deadly.py"
+    plugin.write_text(
+        "import os\nfrom typing import Literal\nimport numpy as np\n"
+        "from mishape.engine.component import Component\n\n\n"
+        "class Deadly(Component):\n"
+        '    kind: Literal["deadly"] = "deadly"\n\n'
+        "    def detect(self, photons, rng):\n"
+        f"        if photons.sum() and not os.path.exists({str(tmp_path / 'mercy')!r}) and rng.random() < 0.3:\n"
+        "            os.kill(os.getpid(), 9)\n"
+        "        return photons.astype(np.uint16)\n"
+    )
+    sphere_scene["views"]["epi"]["noise"] = {"kind": "deadly"}
+    scene = tmp_path / "scene.yaml"
+    scene.write_text(yaml.safe_dump({**sphere_scene, "samples": 20}))
+    command = [sys.executable, "-m", "mishape", "generate", str(scene), "-o", str(tmp_path / "d"), "--workers", "2"]
+    command += ["--plugin", str(plugin)]
+    died = subprocess.run(command, capture_output=True, text=True)
+    assert died.returncode == 1
+    assert "error: a worker process died" in died.stderr
+    assert "Traceback" not in died.stderr
+    (tmp_path / "mercy").touch()
+    assert subprocess.run(command, capture_output=True).returncode == 0
+    assert subprocess.run([*command[:3], "verify", *command[6:7], *command[9:]]).returncode == 0

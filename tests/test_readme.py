@@ -48,7 +48,9 @@ def test_the_dataset_of_the_readme(folder: Path) -> None:
         assert done.returncode == 0, done.stderr
 
 
-def test_the_error_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_error_of_the_readme(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (scene,) = blocks("yaml")
     (error,) = blocks("", "error: scene.yaml")
     monkeypatch.chdir(tmp_path)
@@ -66,7 +68,9 @@ def test_the_microscope_of_the_readme(folder: Path) -> None:
 
     (source,) = blocks("python", "class Blur")
     (folder / "blur.py").write_text(source)
-    (folder / "my_scene.yaml").write_text((ROOT / "examples/01_one_tube.yaml").read_text().replace("kind: epi, preset: epi2", "kind: blur"))
+    (folder / "my_scene.yaml").write_text(
+        (ROOT / "examples/01_one_tube.yaml").read_text().replace("kind: epi, preset: epi2", "kind: blur")
+    )
     run("mishape render my_scene.yaml --plugin blur.py", folder)
     registry.add_file(folder / "blur.py")
     try:

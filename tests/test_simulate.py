@@ -15,7 +15,9 @@ EPI = {"kind": "epi", "preset": "epi2"}
 SPHERE = {"kind": "implicit", "form": "sphere", "radius_nm": 400}
 
 
-def scene_of(*objects: dict[str, Any], grid: dict[str, Any], truths: dict[str, Any] | None = None, **view: Any) -> mishape.Scene:
+def scene_of(
+    *objects: dict[str, Any], grid: dict[str, Any], truths: dict[str, Any] | None = None, **view: Any
+) -> mishape.Scene:
     views = {"epi": {"grid": grid, "microscope": EPI, **view}}
     return mishape.Scene.model_validate({"objects": list(objects), "views": views, "truths": truths or {}})
 
@@ -146,7 +148,9 @@ def test_pose_brings_the_shape_to_the_camera() -> None:
 
 
 def test_no_objects_make_a_dark_image() -> None:
-    sample = mishape.simulate(scene_of(grid={"shape": [1, 8, 8], "pixel_nm": 100}, truths={"masks_2d": {}, "emitters": {}}))
+    sample = mishape.simulate(
+        scene_of(grid={"shape": [1, 8, 8], "pixel_nm": 100}, truths={"masks_2d": {}, "emitters": {}})
+    )
     assert not sample.images["epi"].any()
     assert sample.truths["emitters"].shape == (0, 5)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from mishape.engine import registry
+from mishape.engine.errors import DatasetError
 from mishape.engine.protocols import Job
 
 T = TypeVar("T")
@@ -43,12 +44,18 @@ class Processes:
     def imap(self, job: Job[T, R], tasks: Iterable[T]) -> Iterator[R]:
         """Yield the job's results; after an error, what has not begun is given up."""
         from concurrent.futures import ProcessPoolExecutor
+        from concurrent.futures.process import BrokenProcessPool
 
         pool = ProcessPoolExecutor(self.workers, get_context("spawn"), _start_worker, (registry.files(),))
         try:
             futures = [pool.submit(one_thread, job, task) for task in tasks]
             for future in futures:
                 yield future.result()
+        except BrokenProcessPool:
+            raise DatasetError(
+                "a worker process died, killed from outside or by lack of memory: what is finished is intact. "
+                "Give the same command again to go on, with fewer workers if memory is short"
+            ) from None
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 

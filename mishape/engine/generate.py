@@ -90,4 +90,3 @@ def _claim(folder: Path, manifest: Manifest) -> None:
     (folder / "shards").mkdir(exist_ok=True)
     for part in (folder, folder / "shards", folder / "library"):
         remove_leftovers(part)
-

@@ -37,11 +37,20 @@ def place(seed: int, group: int, ratios: Ratios) -> Place:
     block, offset = divmod(group, BLOCK)
     drawn = _block(seed, block, ratios)
     choice = int(drawn[offset])
-    earlier = sum(int((_block(seed, past, ratios) == choice).sum()) for past in range(block))
-    return Place(ratios[choice][0], earlier + int((drawn[:offset] == choice).sum()))
+    before = _counts_before_blocks(seed, ratios)
+    while len(before) <= block:
+        counts = np.bincount(_block(seed, len(before) - 1, ratios), minlength=len(ratios))
+        before.append(before[-1] + counts)
+    return Place(ratios[choice][0], int(before[block][choice] + (drawn[:offset] == choice).sum()))
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=16)
+def _counts_before_blocks(seed: int, ratios: Ratios) -> list[NDArray[np.int64]]:
+    """Return, block by block, how many groups of each split come before it; `place` adds blocks as it needs them."""
+    return [np.zeros(len(ratios), dtype=np.int64)]
+
+
+@lru_cache(maxsize=64)
 def _block(seed: int, block: int, ratios: Ratios) -> NDArray[np.int16]:
     edges = np.cumsum([share for _, share in ratios])
     drawn = stream(seed, block, Stage.SPLIT, "groups").random(BLOCK) * edges[-1]
