@@ -195,7 +195,7 @@ def _rank(flat: Points, left: Points, right: Points) -> int:
 def _on_grid(radial: Points, distance: Points, step_nm: float) -> Points:
     """Read the radial functions at every grid point: (planes, rank, rows, columns)."""
     unique, where = np.unique(distance, return_inverse=True)
-    reader = table_reader(unique / step_nm, radial.shape[-1])
+    reader = table_reader(unique[:, None] / step_nm, radial.shape[-1])
     values = (reader @ radial.reshape(-1, radial.shape[-1]).T).T
     return values[:, where.reshape(distance.shape)].reshape(*radial.shape[:2], *distance.shape)
 
