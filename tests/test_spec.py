@@ -297,6 +297,19 @@ def test_one_error_one_message(name: str, scene: Path) -> None:
     assert found[0].splitlines()[1] == "    " + text.splitlines()[line - 1].rstrip()
 
 
+def test_a_misspelt_required_key_is_named_beside_the_missing_one(scene: Path) -> None:
+    known = "(known: dataset, mishape, objects, samples, seed, truths, views)"
+    text = TEXT.replace("views", "veiws").replace("objects", "object").replace("mishape", "mishap")
+    assert [problem.splitlines()[0] for problem in problems(scene, text)] == [
+        "scene.yaml:1:1: required key 'objects' is missing",
+        "scene.yaml:1:1: required key 'views' is missing",
+        "scene.yaml:1:1: required key 'mishape' is missing: begin the file with mishape: 1",
+        f"scene.yaml:1:1: mishap: unknown key 'mishap': did you mean 'mishape'? {known}",
+        f"scene.yaml:2:1: object: unknown key 'object': did you mean 'objects'? {known}",
+        f"scene.yaml:4:1: veiws: unknown key 'veiws': did you mean 'views'? {known}",
+    ]
+
+
 def test_both_ends_of_a_draw_are_checked(scene: Path) -> None:
     low, high = (
         line.splitlines()[0] for line in problems(scene, TEXT.replace("epi1", "epi1, na: {$uniform: [-1, 3]}"))

@@ -24,15 +24,28 @@ def layout_faults(document: Any) -> Iterator[Fault]:
     if not isinstance(document, Mapping):
         yield (), f"{shown(document)} is not a scene: expected a mapping with mishape, objects and views"
         return
+    yield from _missing_faults(document)
     for key, kind, name in (("objects", list, "a list"), ("views", Mapping, "a mapping of names to views")):
-        if key not in document:
-            yield (), f"required key {key!r} is missing"
-        elif not isinstance(document[key], kind):
+        if key in document and not isinstance(document[key], kind):
             yield (key,), f"{shown(document[key])} is not {name}"
-    if "mishape" not in document:
-        yield (), "required key 'mishape' is missing: begin the file with mishape: 1"
     yield from _template_faults(document)
     yield from _fixed_faults(document)
+
+
+def _missing_faults(document: Mapping[str, Any]) -> Iterator[Fault]:
+    missing = [key for key in ("objects", "views", "mishape") if key not in document]
+    for key in missing:
+        hint = ": begin the file with mishape: 1" if key == "mishape" else ""
+        yield (), f"required key {key!r} is missing{hint}"
+    if missing:
+        # A key that is missing is often one that was misspelt.
+        yield from _unknown_faults(document)
+
+
+def _unknown_faults(document: Mapping[str, Any]) -> Iterator[Fault]:
+    for key in document:
+        if key not in TOP_KEYS:
+            yield (key,), f"unknown key {key!r}: {suggestion(key, TOP_KEYS)}"
 
 
 def _template_faults(document: Mapping[str, Any]) -> Iterator[Fault]:
@@ -61,9 +74,7 @@ def _fixed_faults(document: Mapping[str, Any]) -> Iterator[Fault]:
 
 def key_faults(document: Mapping[str, Any]) -> Iterator[Fault]:
     """Yield the keys that are not known, and the channels that no object has."""
-    for key in document:
-        if key not in TOP_KEYS:
-            yield (key,), f"unknown key {key!r}: {suggestion(key, TOP_KEYS)}"
+    yield from _unknown_faults(document)
     for number, template in enumerate(document["objects"]):
         for key in template:
             if key not in (*PLAN_KEYS, *OBJECT_KEYS):
