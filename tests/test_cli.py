@@ -146,7 +146,7 @@ def test_missing_scene(run: Run) -> None:
     assert run("check", "scene.yaml") == (2, "", message)
 
 
-NO_SOLID = "error: mesh '{path}' is not the closed surface of a solid: "
+NO_SOLID = "mesh '{path}' is not the closed surface of a solid: "
 MESHES = {
     "empty": ("OFF\n0 0 0\n", NO_SOLID + "it has no faces"),
     "points only": (TETRAHEDRON.replace("4 4 0", "4 0 0").split("3 0 2")[0], NO_SOLID + "it has no faces"),
@@ -164,11 +164,29 @@ def test_meshes_that_are_no_solids(name: str, run: Run) -> None:
     path.parent.mkdir()
     path.write_text(text)
     scene = written(SCENE.replace(SPHERE, "{kind: em_mesh, library: meshes}"))
-    found = message.format(path=path) + "\n"
-    note = "This was sample 0; to see it alone: mishape render SCENE --sample 0\n"
-    assert run("generate", scene, "-o", "out", "--workers", "1", "--progress", "none") == (1, "", found + note)
-    assert run("render", scene) == (1, "", found)
-    assert list(Path("out/shards").iterdir()) == []
+    found = (
+        f"error: scene.yaml:4:5: objects.0.shape: {message.format(path=path)}\n"
+        "      - shape: {kind: em_mesh, library: meshes}\n"
+    )
+    for arguments in (["check", scene], ["generate", scene, "-o", "out"], ["render", scene]):
+        assert run(*arguments) == (2, "", found)
+    assert not Path("out").exists()
+
+
+def test_bad_meshes_among_good_ones_are_counted_and_unused_ones_left_alone(run: Run) -> None:
+    Path("meshes").mkdir()
+    Path("meshes/a.off").write_text(TETRAHEDRON)
+    for name in "bcd":
+        Path(f"meshes/{name}.off").write_text(MESHES["empty"][0])
+    other = written(SCENE.replace(SPHERE, f"{{$choice: [{SPHERE}, {{kind: em_mesh, library: meshes}}]}}"))
+    code, _, err = run("check", other)
+    assert (code, err.splitlines()[0]) == (
+        2,
+        f"error: scene.yaml:4:5: objects.0.shape: {MESHES['empty'][1].format(path=Path('meshes/b.off').resolve())} "
+        "(and 2 more of its shapes cannot be used)",
+    )
+    written(SCENE.replace(SPHERE, "{kind: em_mesh, library: meshes, ids: [a]}"))
+    assert run("check", "scene.yaml")[0] == 0
 
 
 def test_closed_mesh_files_are_used(run: Run) -> None:

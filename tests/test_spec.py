@@ -6,7 +6,7 @@ import copy
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from mishape.engine import registry
+from mishape.engine.component import Component
 from mishape.engine.errors import SpecError
 from mishape.engine.record import record_of
 from mishape.engine.scene import Scene
+from mishape.engine.shape_check import ShapeCheck
 from mishape.engine.simulate import simulate
 from mishape.engine.spec import load_spec
 from mishape.engine.types import Grid
@@ -324,6 +326,18 @@ def test_both_ends_of_a_draw_are_checked(scene: Path) -> None:
     assert inside
 
 
+def test_a_complaint_about_several_values_says_that_one_is_drawn(scene: Path) -> None:
+    text = TEXT.replace("epi1", "epi1, na: {$normal: [1.4, 0.05]}")
+    (only,) = problems(scene, text)
+    assert only.splitlines()[0] == (
+        "scene.yaml:7:5: views.epi.microscope: na 1.6 must be below immersion_index 1.515 (a draw below can give this)"
+    )
+    (missing,) = problems(scene, text.replace("kind: epi, ", ""))
+    assert missing.splitlines()[0] == (
+        "scene.yaml:7:5: views.epi.microscope: required key 'kind' is missing: choose one of confocal, epi"
+    )
+
+
 def test_every_library_of_a_choice_is_checked(scene: Path) -> None:
     (only,) = problems(
         scene, TEXT.replace(SPHERE, f"{{$choice: [{SPHERE}, {LIBRARY[:-1]}, ids: [mito01]}}]}}") + SPLITS
@@ -332,6 +346,28 @@ def test_every_library_of_a_choice_is_checked(scene: Path) -> None:
         "scene.yaml:8:11: dataset.splits: em_mesh has 1 split key(s) (mito01) for 3 splits (train, val, test): shapes "
         "of one key must stay together, so use fewer splits or a larger library"
     )
+
+
+def test_only_the_first_shapes_of_a_large_source_are_loaded() -> None:
+    class Many(Component):
+        kind: Literal["many"] = "many"
+        size: int
+
+        def keys(self) -> dict[str, str]:
+            return {str(number): "" for number in range(self.size)}
+
+        def sample(self, rng: object, id: str) -> None:
+            loaded.append(id)
+            if id == "3":
+                raise ZeroDivisionError("no area")
+
+    loaded: list[str] = []
+    check = ShapeCheck()
+    fault = "many cannot give shape '3': ZeroDivisionError: no area"
+    assert check.fault(Many(size=200)) == check.fault(Many(size=200)) == fault
+    assert loaded == [str(number) for number in range(200)]
+    assert check.fault(Many(size=201)) == fault
+    assert loaded[200:] == list("01234")
 
 
 def test_files_that_cannot_be_read(scene: Path) -> None:

@@ -98,6 +98,14 @@ def draw_faults(document: Mapping[str, Any]) -> Iterator[Fault]:
                 yield error.path, str(error)
 
 
+def drawn(document: Mapping[str, Any], path: Path, text: str) -> str:
+    """Return a complaint with a hint if the value at its path comes from draws: there, above it or below it."""
+    nodes = (at(document, path[:length]) for length in range(1, len(path) + 1))
+    above = [f" (the draw {next(iter(node))} can give this)" for node in nodes if draws.is_draw(node)]
+    below = any(_draws_in(at(document, path), path)) and not text.startswith("required key")
+    return text + ("".join(above) or (" (a draw below can give this)" if below else ""))
+
+
 def _draws_in(node: Any, path: Path) -> Iterator[Path]:
     """Yield the paths of all draws, those inside draws too."""
     if draws.is_draw(node):

@@ -15,12 +15,13 @@ from pydantic import ValidationError
 
 from mishape.engine import draws
 from mishape.engine.component import Model
-from mishape.engine.document import HEAD_KEYS, at, draw_faults, key_faults, layout_faults
+from mishape.engine.document import HEAD_KEYS, draw_faults, drawn, key_faults, layout_faults
 from mishape.engine.errors import MishapeError, SpecError
 from mishape.engine.expansion import Choose, ObjectPlan, expand, extreme, repeating, seeded, tiles
 from mishape.engine.head import Head
 from mishape.engine.scene import Scene, SceneObject
 from mishape.engine.seeding import Stage, stream
+from mishape.engine.shape_check import ShapeCheck
 from mishape.engine.splits import Place, deal, place
 from mishape.engine.yaml_marks import Path, Source, parse
 
@@ -118,8 +119,9 @@ class Spec:
         self._raise(draw_faults(self.document))
         problems = dict.fromkeys(self.source.complaint(*fault) for fault in key_faults(self.document))
         count = max(draws.variants(self.document[key]) for key in ("objects", "views"))
+        shapes = ShapeCheck()
         steps: list[Callable[[], object]] = [lambda: self.head]
-        steps += [partial(self._check_variant, extreme(number)) for number in range(min(count, MAX_VARIANTS))]
+        steps += [partial(self._check_variant, extreme(number), shapes) for number in range(min(count, MAX_VARIANTS))]
         for step in steps:
             try:
                 step()
@@ -129,12 +131,15 @@ class Spec:
             raise SpecError(list(problems))
         self.scene(0)
 
-    def _check_variant(self, choose: Choose) -> None:
+    def _check_variant(self, choose: Choose, shapes: ShapeCheck) -> None:
         """Validate one instance of each object, whatever its count, in one field."""
         plans = [ObjectPlan() for _ in self._plans(choose)]
         data, templates = expand(self.document, plans, choose)
-        for thing, template in zip(self._validated(Scene, data, templates).objects, templates, strict=True):
+        things = self._validated(Scene, data, templates).objects
+        for thing, template in zip(things, templates, strict=True):
             self._dealt(thing, template)
+        found = ((("objects", template, "shape"), shapes.fault(thing.shape)) for template, thing in enumerate(things))
+        self._raise((path, fault) for path, fault in found if fault)
 
     def _plans(self, choose: Choose) -> list[ObjectPlan]:
         plans = []
@@ -200,11 +205,7 @@ class Spec:
         path: Path = (*prefix, *(part for part in line["loc"] if part != "[key]"))
         if templates and len(path) > 1 and path[0] == "objects" and isinstance(path[1], int):
             path = ("objects", templates[path[1]], *path[2:])
-        text = line["msg"]
-        for node in (at(self.document, path[:length]) for length in range(1, len(path) + 1)):
-            if draws.is_draw(node):
-                text += f" (the draw {next(iter(node))} can give this)"
-        return self.source.complaint(path, text)
+        return self.source.complaint(path, drawn(self.document, path, line["msg"]))
 
 
 def load_spec(scene: str | FilePath | Mapping[str, Any]) -> Spec:
