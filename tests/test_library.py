@@ -150,6 +150,14 @@ def test_damage_is_found_before_use(tmp_path: Path) -> None:
         Library(broken)
 
 
+def test_the_packaged_library_is_what_is_written_today(tmp_path: Path) -> None:
+    library = open_library("neuropil")
+    meta = {key: library.meta[key] for key in ("name", "description", "source", "licence", "citation")}
+    write_library(tmp_path / "again", [entry.shape() for entry in library], meta)
+    for path in (tmp_path / "again").iterdir():
+        assert path.read_bytes() == (library.folder / path.name).read_bytes(), path.name
+
+
 def test_the_packaged_library_names_its_terms() -> None:
     library = open_library("neuropil")
     assert [entry.id for entry in library] == ["mito01", "mito04", "mito09", "mito10", "mito11"]

@@ -18,13 +18,18 @@ TEMPORARY = ".part"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
+def disk_is_full(error: BaseException) -> bool:
+    """Tell whether an error says that nothing more can be written: no space, quota used up, file too large."""
+    return isinstance(error, OSError) and error.errno in _FULL
+
+
 @contextmanager
 def disk_errors(folder: Path) -> Iterator[None]:
     """Turn errors of the disk into what a user can do about them."""
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
+        if disk_is_full(error):
             raise DatasetError(
                 f"the disk is full: {str(folder)!r} could not be written ({error.strerror}). Finished shards are "
                 "intact: free some space and give the same command again to go on"
@@ -49,11 +54,16 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text file with the same bytes on every system."""
+    path.write_text(text, encoding="utf-8", newline="\n")
+
+
 def write_whole(path: Path, text: str) -> None:
     """Write a text file that appears whole or not at all."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY}")
     try:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+        write_text(temporary, text)
         sync(temporary)
         temporary.rename(path)
         sync(path.parent)

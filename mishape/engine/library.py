@@ -14,13 +14,9 @@ Vertices are float32: at 10 um from the centre that is 0.0005 nm, a thousandth o
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import entry_points
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mishape.engine.errors import LibraryError
+from mishape.engine.files import canonical, whole_folder, write_text
 from mishape.engine.measures import measures
+from mishape.engine.packaged import package_folder, packaged_libraries
 from mishape.engine.types import Mesh, Shape
 from mishape.engine.wording import suggestion
 
@@ -133,7 +131,7 @@ def open_library(path_or_name: str | Path) -> Library:
     """
     packaged = packaged_libraries()
     if str(path_or_name) in packaged:
-        return Library(_package_folder(str(path_or_name), packaged[str(path_or_name)]))
+        return Library(package_folder(str(path_or_name)))
     if not Path(path_or_name).is_dir():
         raise LibraryError(
             f"library {str(path_or_name)!r} is neither a packaged library nor a folder: "
@@ -142,24 +140,9 @@ def open_library(path_or_name: str | Path) -> Library:
     return Library(Path(path_or_name))
 
 
-def packaged_libraries() -> dict[str, str]:
-    """Return the installed libraries: name -> package that holds the files (entry-point group `mishape.libraries`)."""
-    return {entry.name: entry.value for entry in entry_points(group="mishape.libraries")}
-
-
 def is_library(folder: Path) -> bool:
     """Tell whether a folder says that it is a shape library."""
     return (folder / HEADER).is_file()
-
-
-def _package_folder(name: str, package: str) -> Path:
-    try:
-        spec = find_spec(package)
-    except ImportError:
-        spec = None
-    if spec is None or not spec.submodule_search_locations:
-        raise LibraryError(f"packaged library {name!r} is broken: its package {package!r} is missing, install it again")
-    return Path(spec.submodule_search_locations[0])
 
 
 def _read_header(folder: Path) -> dict[str, Any]:
@@ -219,7 +202,11 @@ def write_library(
         If the folder exists, the header lacks something, ids repeat, or an array does not have one item per shape.
     """
     folder, shapes = Path(folder), list(shapes)
-    parts = {**_mesh_rows(shapes), **(arrays or {})}
+    parts: dict[str, Sequence[NDArray[Any]]] = {
+        "vertices": [shape.surface.vertices_nm.astype(np.float32) for shape in shapes],
+        "faces": [shape.surface.faces.astype(np.int32) for shape in shapes],
+        **(arrays or {}),
+    }
     _check_input(folder, shapes, meta, parts)
     rows = {name: np.concatenate([np.asarray(part) for part in items]) for name, items in parts.items()}
     layout = {name: {"dtype": array.dtype.str, "shape": list(array.shape)} for name, array in rows.items()}
@@ -228,26 +215,11 @@ def write_library(
         {**measures(shape), "rows": place, **(fields or {}).get(shape.id, {})}
         for shape, place in zip(shapes, _places(parts), strict=True)
     ]
-    temporary = folder.with_name(f"{folder.name}.{os.getpid()}.part")
-    temporary.mkdir(parents=True)
-    try:
+    with whole_folder(folder) as part:
         for name, array in rows.items():
-            np.save(temporary / f"{name}.npy", array, allow_pickle=False)
-        _write_text(temporary / INDEX, "".join(_json(line) + "\n" for line in index))
-        _write_text(temporary / HEADER, _json(header, indent=2) + "\n")
-        for path in (*temporary.iterdir(), temporary):
-            _sync(path)
-        temporary.rename(folder)
-        _sync(folder.parent)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _mesh_rows(shapes: Sequence[Shape]) -> dict[str, Sequence[NDArray[Any]]]:
-    return {
-        "vertices": [shape.surface.vertices_nm.astype(np.float32) for shape in shapes],
-        "faces": [shape.surface.faces.astype(np.int32) for shape in shapes],
-    }
+            np.save(part / f"{name}.npy", array, allow_pickle=False)
+        write_text(part / INDEX, "".join(canonical(line) + "\n" for line in index))
+        write_text(part / HEADER, canonical(header, indent=2) + "\n")
 
 
 def _check_input(
@@ -277,19 +249,3 @@ def _places(parts: Mapping[str, Sequence[NDArray[Any]]]) -> list[dict[str, list[
     starts = {name: np.cumsum(count) - count for name, count in counts.items()}
     number = len(parts["vertices"])
     return [{name: [int(starts[name][i]), int(counts[name][i])] for name in parts} for i in range(number)]
-
-
-def _json(value: Any, indent: int | None = None) -> str:
-    return json.dumps(value, indent=indent, sort_keys=True, ensure_ascii=False, allow_nan=False)
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8", newline="\n")
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

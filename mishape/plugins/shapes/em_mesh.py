@@ -15,7 +15,8 @@ from pydantic import Field, PrivateAttr
 from mishape.engine import geometry
 from mishape.engine.component import Component, Real
 from mishape.engine.errors import ShapeError
-from mishape.engine.library import Library, is_library, open_library, packaged_libraries
+from mishape.engine.library import Library, is_library, open_library
+from mishape.engine.packaged import packaged_libraries
 from mishape.engine.types import Mesh, Points, Shape
 from mishape.engine.wording import problem, suggestion
 
