@@ -200,11 +200,12 @@ def test_mesh_files_are_read_in_nm_centred_and_closed(tmp_path: Path, suffix: st
 def test_a_folder_of_meshes_and_a_subset(tmp_path: Path) -> None:
     unit_meshes(tmp_path, "a.off", "b.ply", "c.stl")
     source = EmMesh(library=str(tmp_path), unit_nm=1000.0, ids=("a", "c"))
-    assert source.keys() == {"a": "a", "c": "c"}
+    assert source.keys() == {"a": "a", "b": "b", "c": "c"}, "the keys are those of the whole library"
+    assert {source.sample(RNG(seed), None).id for seed in range(8)} == {"a", "c"}
     assert np.ptp(source.sample(RNG(0), "c").bounds_nm, axis=0) == pytest.approx(500, rel=0.02)
     assert pickle.loads(pickle.dumps(source)).keys() == source.keys()
-    with pytest.raises(ShapeError, match="has no shape 'b'"):
-        source.sample(RNG(0), "b")
+    with pytest.raises(ShapeError, match="has no shape 'd'"):
+        source.sample(RNG(0), "d")
     with pytest.raises(ShapeError, match=r"has no shape 'aa': did you mean 'a'"):
         EmMesh(library=str(tmp_path), ids=("aa",)).keys()
 

@@ -105,6 +105,47 @@ def test_channels_bleed_by_their_weight() -> None:
     assert_allclose(bled - photons(green=1), 0.25 * (photons(green=1, red=0.999) - photons(green=1)) / 0.999, atol=1e-9)
 
 
+def test_a_blur_mask_shows_what_the_view_is_for() -> None:
+    objects = [
+        {
+            "shape": SPHERE,
+            "channel": "green",
+            "pose": {"center_nm": [-700, 0, 0]},
+            "labeler": {"kind": "surface", "photons": 5000},
+        },
+        {"shape": SPHERE, "channel": "red", "pose": {"center_nm": [700, 0, 0]}},
+    ]
+    grid = {"shape": [1, 32, 64], "pixel_nm": 50}
+    truths = {"masks_2d": {"definition": "blur"}}
+    mask = (
+        mishape.simulate(scene_of(*objects, grid=grid, sees={"green": 0.1, "red": 1}, truths=truths))
+        .truths["epi.masks_2d"]
+        .data
+    )
+    assert mask[0, 16, 46]
+    assert not mask[0, :, :32].any(), "green is brighter here, but it only bleeds into the red view"
+
+
+def test_fields_of_a_montage_have_counts_of_their_own() -> None:
+    document = {
+        "mishape": 1,
+        "objects": [{"count": {"$integer": [0, 3]}, "shape": SPHERE}],
+        "views": {"epi": {"grid": {"shape": [1, 24, 24], "pixel_nm": 80}, "microscope": EPI, "montage": [2, 2]}},
+    }
+    spec = mishape.load_spec(document)
+    counts = {tuple(sum(thing.tile == tile for thing in spec.scene(n).objects) for tile in range(4)) for n in range(20)}
+    assert len(counts) > 10
+    assert {count for fields in counts for count in fields} == {0, 1, 2, 3}
+
+
+def test_emitters_are_checked() -> None:
+    assert mishape.Emitters([[0, 0, 0]], [100]).xyz_nm.shape == (1, 3)
+    with pytest.raises(mishape.MishapeError, match=r"emitters need \(n, 3\) positions .* \(2, 3\) and \(1,\) given"):
+        mishape.Emitters(np.zeros((2, 3)), np.ones(1))
+    with pytest.raises(mishape.MishapeError, match="emitters need finite positions"):
+        mishape.Emitters([[0, np.nan, 0]], [1])
+
+
 def test_a_montage_is_its_fields_side_by_side() -> None:
     document = {
         "mishape": 1,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -279,7 +280,7 @@ ONE_ERROR: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "too many objects": (
         ("- shape", "- count: 10000\n    shape", GRID, GRID + "\n    montage: [4, 4]"),
-        "2:1: objects: 160000 objects in 16 field(s) are too many: at most 100000 in a sample",
+        "2:1: objects: 160000 objects in 16 field(s) are too many: at most 65535 in a sample",
     ),
 }
 
@@ -342,9 +343,10 @@ def test_every_library_of_a_choice_is_checked(scene: Path) -> None:
     (only,) = problems(
         scene, TEXT.replace(SPHERE, f"{{$choice: [{SPHERE}, {LIBRARY[:-1]}, ids: [mito01]}}]}}") + SPLITS
     )
-    assert only.splitlines()[0] == (
-        "scene.yaml:8:11: dataset.splits: em_mesh has 1 split key(s) (mito01) for 3 splits (train, val, test): shapes "
-        "of one key must stay together, so use fewer splits or a larger library"
+    assert re.fullmatch(
+        r"scene.yaml:3:\d+: objects.0.shape.ids: split '\w+' holds none of these ids \(.*\): "
+        "give it one, or use fewer splits",
+        only.splitlines()[0],
     )
 
 
@@ -631,7 +633,7 @@ FULL: dict[str, Any] = {
             "pose": {"rotation": "uniform", "center_nm": [0, {"$normal": [0, 10]}, 0], "origin": "own"},
             "labeler": {"kind": "surface", "density_per_um2": 100, "photons": 10},
         },
-        {"shape": {"kind": "em_mesh", "library": "neuropil", "ids": ["mito01", "mito04"]}},
+        {"shape": {"kind": "em_mesh", "library": "neuropil"}},
     ],
     "views": {
         "epi": {
@@ -681,3 +683,40 @@ def test_only_spec_errors_escape(mutations: list[tuple[tuple[Any, ...], Any, str
             spec.scene(number)
     except SpecError as error:
         assert all(error.problems)  # noqa: PT017 -- either outcome is right
+
+
+def test_one_library_is_dealt_in_one_way_however_objects_narrow_it() -> None:
+    library = {"kind": "em_mesh", "library": "neuropil"}
+    some = {**library, "ids": ["mito01", "mito04", "mito09", "mito10"]}
+    for seed in range(6):
+        document = {
+            "mishape": 1,
+            "seed": seed,
+            "objects": [{"shape": some}, {"shape": library}],
+            "views": {
+                "epi": {"grid": {"shape": [1, 8, 8], "pixel_nm": 100}, "microscope": {"kind": "epi", "preset": "epi1"}}
+            },
+            "dataset": {"splits": {"train": 0.6, "test": 0.4}},
+        }
+        spec = load_spec(document)
+        used: dict[str, set[str | None]] = {"train": set(), "test": set()}
+        for number in range(60):
+            scene = spec.scene(number)
+            used[scene.split] |= {thing.shape_id for thing in scene.objects}
+            assert scene.objects[0].shape_id in some["ids"]
+        assert not used["train"] & used["test"]
+
+
+def test_a_split_without_any_of_the_ids_is_refused() -> None:
+    document = {
+        "mishape": 1,
+        "objects": [{"shape": {"kind": "em_mesh", "library": "neuropil", "ids": ["mito01"]}}],
+        "views": {
+            "epi": {"grid": {"shape": [1, 8, 8], "pixel_nm": 100}, "microscope": {"kind": "epi", "preset": "epi1"}}
+        },
+        "dataset": {"splits": {"train": 0.6, "test": 0.4}},
+    }
+    with pytest.raises(
+        SpecError, match=r"objects\.0\.shape\.ids: split '\w+' holds none of these ids \(.*\): give it one"
+    ):
+        load_spec(document)

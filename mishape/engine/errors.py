@@ -29,6 +29,10 @@ class ShapeError(MishapeError):
     """A shape cannot be used: empty, not watertight, of no size."""
 
 
+class EmitterError(MishapeError):
+    """Emitters do not have the form that imaging needs."""
+
+
 class LibraryError(MishapeError):
     """A shape library is missing, damaged, or of a newer format."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pydantic import Field
@@ -48,24 +48,24 @@ def repeating(choose: Choose, samples: int) -> Pick:
 
 
 def expand(
-    document: Mapping[str, Any], plans: list[ObjectPlan], choose: Choose, number: int = 0, fields: int = 1
+    document: Mapping[str, Any], fields: Sequence[Sequence[ObjectPlan]], choose: Choose, number: int = 0
 ) -> tuple[dict[str, Any], list[int]]:
     """Return the data of a `Scene` and, for each of its objects, the number of its template.
 
     Parameters
     ----------
-    plans
-        One per template.
+    fields
+        For each independent field, one plan per template.
     number
         The sample's number.
-    fields
-        How many independent fields the objects are drawn for.
     """
     objects, templates = [], []
-    for tile in range(fields):
+    for tile, plans in enumerate(fields):
         for template, plan in enumerate(plans):
             for instance in range(plan.count):
-                objects.append(_one(document["objects"][template], plan, choose, number, (tile, template, instance)))
+                path = (*field_path(tile), template, instance)
+                ours = {"path": ".".join(map(str, path)), "group": number // plan.repeat_each, "tile": tile}
+                objects.append({**_drawn(document["objects"][template], plan, choose, path), **ours})
                 templates.append(template)
     data = {"views": resolve(document["views"], ("views",), repeating(choose, 1)), "objects": objects}
     for key in ("mishape", "truths"):
@@ -74,19 +74,18 @@ def expand(
     return data, templates
 
 
-def _one(
-    template: Mapping[str, Any], plan: ObjectPlan, choose: Choose, number: int, place: tuple[int, int, int]
-) -> dict[str, Any]:
-    tile, which, instance = place
-    path: Path = (*((f"tile{tile}",) if tile else ()), "objects", which, instance)
+def field_path(tile: int) -> Path:
+    """Return the key of the random streams of one field's objects."""
+    return (*((f"tile{tile}",) if tile else ()), "objects")
+
+
+def _drawn(template: Mapping[str, Any], plan: ObjectPlan, choose: Choose, path: Path) -> dict[str, Any]:
     repeats = {"shape": plan.repeat_each}
-    body = {
+    return {
         key: resolve(value, (*path, key), repeating(choose, repeats.get(key, 1)))
         for key, value in template.items()
         if key in OBJECT_KEYS
     }
-    ours = {"path": ".".join(map(str, path)), "group": number // plan.repeat_each, "tile": tile}
-    return {**body, **ours}
 
 
 def tiles(document: Mapping[str, Any]) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mishape.engine.errors import MishapeError
 from mishape.engine.types import Points
 
 PSF = Callable[[Points, Points, float], Points]
@@ -33,11 +34,19 @@ def extent_of(psf: PSF, focus_nm: float, unit_nm: float) -> Extent:
         The plane.
     unit_nm
         A length to begin the search with; a pixel will do.
+
+    Raises
+    ------
+    MishapeError
+        If the PSF has no width: it does not fall off sideways, or is not finite. It may be the same at all z.
     """
-    axis = np.zeros(1)
-    low, high = half_maximum_band(lambda z: psf(axis, z, focus_nm)[:, 0], focus_nm, unit_nm)
+    # The brightest radius, not the axis: a PSF may be dark on its axis.
+    radii = unit_nm * np.concatenate([[0.0], np.geomspace(1 / 32, 128, 49)])
+    low, high = half_maximum_band(lambda z: psf(radii, z, focus_nm).max(axis=1), focus_nm, unit_nm)
     middle = np.array([(low + high) / 2])
     left, right = half_maximum_band(lambda r: psf(np.abs(r), middle, focus_nm)[0], 0.0, unit_nm)
+    if right - left >= unit_nm * 2**DOUBLINGS:
+        raise MishapeError(f"this PSF does not fall to half of its maximum within {right:g} nm: is its unit nm?")
     return Extent((right - left) / 2, (high - low) / 2)
 
 
@@ -51,6 +60,8 @@ def half_maximum_band(response: Callable[[Points], Points], center_nm: float, un
     for _ in range(DOUBLINGS):
         place = center_nm + half_width * np.linspace(-1, 1, SAMPLES + 1)
         values = response(place)
+        if not np.isfinite(values).all():
+            raise MishapeError("this PSF holds NaN or infinity: its formula fails at some place")
         half = values.max() / 2
         above = np.flatnonzero(values >= half)
         first, last = above[0], above[-1]

@@ -7,7 +7,9 @@ and K forward FFTs serve every plane.
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -22,8 +24,10 @@ from mishape.engine.optics import cubic_weights
 from mishape.engine.spreading import axis_weights
 from mishape.engine.types import Array, Emitters, Grid, Points
 
-PIXEL_NODES = 5
-"""Gauss-Legendre nodes along each side of a pixel in the direct sum."""
+NODES_PER_WIDTH = 2.5
+"""Gauss-Legendre nodes of the direct sum along each side of a pixel, per half width of the PSF, beyond the first 3."""
+CACHED_BYTES = 1 << 30
+"""Memory that a process keeps operators in."""
 
 
 class PSFMicroscope(Component):
@@ -63,13 +67,16 @@ class PSFMicroscope(Component):
 def direct_sum(microscope: PSFMicroscope, emitters: Emitters, grid: Grid) -> NDArray[np.float64]:
     """Return the image by adding each emitter's PSF, integrated over each pixel: slow, and the reference.
 
-    Every emitter counts, however far away. Cost grows with emitters x pixels x 25.
+    Every emitter counts, however far away. Cost grows with emitters x pixels, 25 readings of the PSF for each at usual
+    pixels, more where a pixel is wider than the PSF.
     """
     xyz, photons = arrays.to_numpy(emitters.xyz_nm), arrays.to_numpy(emitters.photons)
     z, y, x = grid.centers_nm()
-    nodes, weights = np.polynomial.legendre.leggauss(PIXEL_NODES)
+    lateral_nm = extent_on(microscope.psf, grid).lateral_nm
+    count = 3 + math.ceil(NODES_PER_WIDTH * grid.pixel_nm / lateral_nm)
+    nodes, weights = np.polynomial.legendre.leggauss(count)
     inside = nodes * grid.pixel_nm / 2
-    step_nm = grid.pixel_nm / 32
+    step_nm = lateral_nm / 32
     image = np.zeros(grid.shape)
     for position, light in zip(xyz, photons, strict=True):
         dx = (x[:, None] + inside - position[0]).ravel()
@@ -79,7 +86,7 @@ def direct_sum(microscope: PSFMicroscope, emitters: Emitters, grid: Grid) -> NDA
         index, share = cubic_weights(where)
         for plane, focus in enumerate(z):
             density = (microscope.psf(radii, position[2:], focus)[0][index] * share).sum(axis=-1)
-            cells = density.reshape(len(y), PIXEL_NODES, len(x), PIXEL_NODES)
+            cells = density.reshape(len(y), count, len(x), count)
             image[plane] += light * (grid.pixel_nm / 2) ** 2 * np.einsum("yaxb,a,b->yx", cells, weights, weights)
     return image
 
@@ -98,9 +105,16 @@ def _extent(key: _Key) -> Extent:
     return extent_on(key.microscope.psf, key.grid)
 
 
-@lru_cache(maxsize=32)
+_operators: OrderedDict[tuple[_Key, int], Operator] = OrderedDict()
+
+
 def _operator(key: _Key, slab: int) -> Operator:
-    return build_operator(key.microscope.psf, key.grid, _extent(key), slab)
+    """Return a slab's operator, the most recently used ones from memory."""
+    operator = _operators.pop((key, slab), None) or build_operator(key.microscope.psf, key.grid, _extent(key), slab)
+    _operators[key, slab] = operator
+    while len(_operators) > 1 and sum(held.spectra.nbytes for held in _operators.values()) > CACHED_BYTES:
+        _operators.popitem(last=False)
+    return operator
 
 
 def fast_image(microscope: PSFMicroscope, emitters: Emitters, grid: Grid) -> Array:

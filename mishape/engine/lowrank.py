@@ -48,7 +48,7 @@ class Operator:
     Parameters
     ----------
     spectra
-        (planes, rank, rows, columns // 2 + 1) complex: OTFs with pixel integration and the window divided out.
+        (planes, rank, rows, columns // 2 + 1) complex64: OTFs with pixel integration and the window divided out.
     axial
         (nodes, rank): v_k at the z nodes.
     z_start_nm, z_step_nm
@@ -63,7 +63,7 @@ class Operator:
         Shape parameter of the spreading window.
     """
 
-    spectra: NDArray[np.complex128]
+    spectra: NDArray[np.complex64]
     axial: Points
     z_start_nm: float
     z_step_nm: float
@@ -200,12 +200,15 @@ def _on_grid(radial: Points, distance: Points, step_nm: float) -> Points:
     return values[:, where.reshape(distance.shape)].reshape(*radial.shape[:2], *distance.shape)
 
 
-def _spectra(kernels: Points, finer: int, beta: float) -> NDArray[np.complex128]:
-    """Return the kernels' OTFs with the pixel's area integrated and the spreading window divided out."""
+def _spectra(kernels: Points, finer: int, beta: float) -> NDArray[np.complex64]:
+    """Return the kernels' OTFs with the pixel's area integrated and the spreading window divided out.
+
+    Single precision is a thousand times finer than the low rank's own error, at half the memory.
+    """
     from scipy.fft import fftfreq, rfft2, rfftfreq
 
     rows, columns = fftfreq(kernels.shape[-2]), rfftfreq(kernels.shape[-1])
     # A pixel is `finer` grid points wide; np.sinc(x) = sin(pi x) / (pi x).
     along_rows, along_columns = (np.sinc(f * finer) / window_spectrum(f, beta) for f in (rows, columns))
     spectra: NDArray[np.complex128] = rfft2(kernels)
-    return spectra * along_rows[:, None] * along_columns
+    return (spectra * along_rows[:, None] * along_columns).astype(np.complex64)

@@ -21,8 +21,8 @@ def pixel_metadata(grid: Grid) -> dict[str, Any]:
     sizes: dict[str, Any] = {}
     steps = np.diff(grid.centers_nm()[0])
     lengths = {"X": grid.pixel_nm, "Y": grid.pixel_nm}
-    if len(steps) and steps[0] > 0 and np.allclose(steps, steps[0]):
-        lengths["Z"] = float(steps[0])
+    if len(steps) and steps[0] != 0 and np.allclose(steps, steps[0]):
+        lengths["Z"] = abs(float(steps[0]))
     elif grid.z_step_nm is not None:
         lengths["Z"] = grid.z_step_nm
     for axis, length_nm in lengths.items():

@@ -42,7 +42,11 @@ def _object(sample: Sample, number: int, thing: SceneObject) -> dict[str, Any]:
         "offset_nm": pose.offset_nm.tolist(),
         "emitters": int(mine.sum()),
         "photons": float(sample.emitters.photons[mine].sum()),
-        "truncated": [name for name, view in sample.scene.views.items() if _truncated(sample, number, view)],
+        "truncated": [
+            name
+            for name, view in sample.scene.views.items()
+            if thing.tile < view.tiles and _truncated(sample, number, view)
+        ],
     }
 
 

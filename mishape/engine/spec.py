@@ -17,7 +17,7 @@ from mishape.engine import draws
 from mishape.engine.component import Model
 from mishape.engine.document import HEAD_KEYS, draw_faults, drawn, key_faults, layout_faults
 from mishape.engine.errors import MishapeError, SpecError
-from mishape.engine.expansion import Choose, ObjectPlan, expand, extreme, repeating, seeded, tiles
+from mishape.engine.expansion import Choose, ObjectPlan, expand, extreme, field_path, repeating, seeded, tiles
 from mishape.engine.head import Head
 from mishape.engine.scene import Scene, SceneObject
 from mishape.engine.seeding import Stage, stream
@@ -27,7 +27,8 @@ from mishape.engine.yaml_marks import Path, Source, parse
 
 M = TypeVar("M", bound=Model)
 MAX_VARIANTS = 1000
-MAX_OBJECTS = 100_000
+MAX_OBJECTS = 65_535
+"""Masks number the objects with 16 bits."""
 
 
 @dataclass(frozen=True)
@@ -89,13 +90,13 @@ class Spec:
         if number < 0:
             raise SpecError(f"sample {number} does not exist: numbers start at 0")
         choose = seeded(self.seed, number)
-        plans = self._plans(choose)
-        fields = tiles(self.document)
-        if (total := fields * sum(plan.count for plan in plans)) > MAX_OBJECTS:
-            text = f"{total} objects in {fields} field(s) are too many: at most {MAX_OBJECTS} in a sample"
+        fields = [self._plans(choose, tile) for tile in range(tiles(self.document))]
+        if (total := sum(plan.count for plans in fields for plan in plans)) > MAX_OBJECTS:
+            text = f"{total} objects in {len(fields)} field(s) are too many: at most {MAX_OBJECTS} in a sample"
             raise SpecError(self.source.complaint(("objects",), text))
-        data, templates = expand(self.document, plans, choose, number, fields)
-        cycle = math.lcm(*(plan.repeat_each for plan in plans))
+        data, templates = expand(self.document, fields, choose, number)
+        repeats = [plan.repeat_each for plan in fields[0]]
+        cycle = math.lcm(*repeats)
         where = place(self.seed, number // cycle, self.head.dataset.ratios)
         data.update(seed=self.seed, sample=number, split=where.split)
         scene = self._validated(Scene, data, templates)
@@ -103,7 +104,7 @@ class Spec:
         for thing, template in zip(scene.objects, templates, strict=True):
             walk = None
             if not chosen and template == 0:
-                walk = where.number * (cycle // plans[0].repeat_each) + number % cycle // plans[0].repeat_each
+                walk = where.number * (cycle // repeats[0]) + number % cycle // repeats[0]
             chosen.append(thing.model_copy(update={"shape_id": self._shape_id(thing, template, where, walk)}))
         return scene.model_copy(update={"objects": chosen})
 
@@ -134,32 +135,47 @@ class Spec:
     def _check_variant(self, choose: Choose, shapes: ShapeCheck) -> None:
         """Validate one instance of each object, whatever its count, in one field."""
         plans = [ObjectPlan() for _ in self._plans(choose)]
-        data, templates = expand(self.document, plans, choose)
+        data, templates = expand(self.document, [plans], choose)
         things = self._validated(Scene, data, templates).objects
         for thing, template in zip(things, templates, strict=True):
-            self._dealt(thing, template)
+            for split, _ in self.head.dataset.ratios:
+                self._choices(thing, template, split)
         found = ((("objects", template, "shape"), shapes.fault(thing.shape)) for template, thing in enumerate(things))
         self._raise((path, fault) for path, fault in found if fault)
 
-    def _plans(self, choose: Choose) -> list[ObjectPlan]:
+    def _plans(self, choose: Choose, tile: int = 0) -> list[ObjectPlan]:
         plans = []
         for number, template in enumerate(self.document["objects"]):
             given = {key: template[key] for key in ObjectPlan.model_fields if key in template}
             if "count" in given:
-                path: Path = ("objects", number, "count")
+                path = (*field_path(tile), number, "count")
                 given["count"] = draws.resolve(given["count"], path, repeating(choose, 1))
             plans.append(self._validated(ObjectPlan, given, prefix=("objects", number)))
         return plans
 
     def _shape_id(self, thing: SceneObject, template: int, where: Place, walk: int | None) -> str | None:
         """Return which shape of a finite source the object takes: the first object walks its split, others draw."""
-        dealt = self._dealt(thing, template)
-        if dealt is None:
+        ids = self._choices(thing, template, where.split)
+        if ids is None:
             return None
-        ids = dealt[where.split]
         if walk is None:
             walk = int(stream(self.seed, thing.group, Stage.SPLIT, thing.path).integers(len(ids)))
         return ids[walk % len(ids)]
+
+    def _choices(self, thing: SceneObject, template: int, split: str) -> list[str] | None:
+        """Return which shapes of a finite source the object may take in a split."""
+        dealt = self._dealt(thing, template)
+        if dealt is None:
+            return None
+        # The deal is of the whole source: else two objects that narrow it differently would deal it differently.
+        wanted = getattr(thing.shape, "ids", None)
+        ids = [shape_id for shape_id in dealt[split] if wanted is None or shape_id in wanted]
+        if not ids:
+            text = (
+                f"split {split!r} holds none of these ids ({', '.join(dealt[split])}): give it one, or use fewer splits"
+            )
+            raise SpecError(self.source.complaint(("objects", template, "shape", "ids"), text))
+        return ids
 
     @cached_property
     def _deals(self) -> dict[str, dict[str, list[str]]]:

@@ -16,7 +16,7 @@ import pydantic
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, ConfigDict, Field, Strict, model_validator
 
-from mishape.engine.errors import ShapeError
+from mishape.engine.errors import EmitterError, ShapeError
 
 if TYPE_CHECKING:
     from mishape.engine.scene import Scene
@@ -48,8 +48,8 @@ class Grid:
 
     shape: tuple[Count, Count, Count]
     """Number of planes, rows and columns (Z, Y, X)."""
-    pixel_nm: Length = Field(gt=0, le=1e5)
-    """Edge of a square pixel in object space, nm."""
+    pixel_nm: Length = Field(ge=1, le=1e5)
+    """Edge of a square pixel in object space, nm; 1 to 100000."""
     z_step_nm: Annotated[float, Strict(), Field(gt=0, le=1e6), _NUMBER] | None = None
     """Distance between planes, nm; needed for more than one plane unless `planes_nm` lists them."""
     planes_nm: tuple[Length, ...] | None = None
@@ -215,6 +215,16 @@ class Emitters:
     xyz_nm: Array
     photons: Array
     owner: Array | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("xyz_nm", "photons"):
+            if isinstance(value := getattr(self, name), list | tuple | int | float):
+                object.__setattr__(self, name, np.asarray(value, dtype=np.float64))
+        positions, photons = tuple(self.xyz_nm.shape), tuple(self.photons.shape)
+        if len(positions) != 2 or positions[1] != 3 or photons != positions[:1]:
+            raise EmitterError(f"emitters need (n, 3) positions and (n,) photons: {positions} and {photons} given")
+        if isinstance(self.xyz_nm, np.ndarray) and not np.isfinite(self.xyz_nm).all():
+            raise EmitterError("emitters need finite positions: NaN or infinity given")
 
     def __len__(self) -> int:
         return int(self.xyz_nm.shape[0])

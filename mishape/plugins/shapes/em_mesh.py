@@ -62,18 +62,18 @@ class EmMesh(Component):
         return str(found.meta.get("citation", "")) if isinstance(found, Library) else ""
 
     def keys(self) -> Mapping[str, str]:
-        """Return shape id -> its fold, or the id itself where there are no folds."""
+        """Return shape id -> its fold, or the id itself where there are no folds; all of them, whatever `ids`."""
         found = _keys(self._place)
         unknown = [id for id in self.ids or () if id not in found]
         if unknown:
             raise ShapeError(f"library {self.library!r} has no shape {unknown[0]!r}: {suggestion(unknown[0], found)}")
-        return {id: found[id] for id in self.ids or found}
+        return dict(found)
 
     def sample(self, rng: Generator, id: str | None) -> Shape:
         """Return the shape of that id; without one, draw it."""
         keys = self.keys()
         if id is None:
-            id = sorted(keys)[rng.integers(len(keys))]
+            id = sorted(self.ids or keys)[rng.integers(len(self.ids or keys))]
         if id not in keys:
             raise ShapeError(f"library {self.library!r} has no shape {id!r}: {suggestion(id, keys)}")
         return _shape(self._place, id, self.unit_nm)

@@ -10,9 +10,10 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from pydantic import model_validator
 
+from mishape.engine.arrays import to_numpy
 from mishape.engine.component import Component, Flag
 from mishape.engine.geometry import silhouette
-from mishape.engine.types import Grid, Raster, Sample
+from mishape.engine.types import Emitters, Grid, Raster, Sample
 
 
 class Masks2D(Component):
@@ -25,8 +26,8 @@ class Masks2D(Component):
     emitters
         A pixel is foreground where it holds at least one emitter (Sekh et al. 2021, their code).
     blur
-        A pixel is foreground where the noise-free image (the maximum over planes) is at least half of its maximum
-        (the MiShape paper's text, with half of the maximum as this project's threshold).
+        A pixel is foreground where the noise-free image (the maximum over planes) is at least half of its maximum,
+        in each field of a montage (the MiShape paper's text, with half of the maximum as this project's threshold).
 
     A view's mask shows the objects of the channel that the view sees best, not what bleeds into it.
     """
@@ -50,7 +51,7 @@ class Masks2D(Component):
             grid = Grid((1, *view.grid.shape[1:]), view.grid.pixel_nm)
             mask = np.zeros(grid.shape, dtype=np.uint16)
             if self.definition == "blur":
-                brightest = sample.photons[name].max(axis=0)
+                brightest = shown_light(sample, name).max(axis=0)
                 mask[0] = (brightest > 0) & (brightest >= brightest.max() / 2)
             else:
                 for number in shown_objects(sample, name):
@@ -69,6 +70,17 @@ def shown_objects(sample: Sample, view_name: str) -> Iterator[int]:
     things = sample.scene.objects
     channels = sample.scene.views[view_name].main_channels({things[number].channel for number in sample.shapes})
     yield from (number for number in sample.shapes if things[number].channel in channels)
+
+
+def shown_light(sample: Sample, view_name: str) -> NDArray[np.float64]:
+    """Return the expected photons of the objects that the view shows, (Z, Y, X): without what bleeds into it."""
+    shown = list(shown_objects(sample, view_name))
+    if len(shown) == len(sample.shapes):
+        return sample.photons[view_name]
+    view, emitters = sample.scene.views[view_name], sample.emitters
+    mine = np.isin(emitters.owner, shown)
+    light = view.microscope.image(Emitters(emitters.xyz_nm[mine], emitters.photons[mine]), view.grid)
+    return np.asarray(to_numpy(light), dtype=np.float64)
 
 
 def emitter_pixels(xyz_nm: NDArray[np.float64], grid: Grid) -> NDArray[np.bool_]:
