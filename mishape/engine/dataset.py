@@ -43,6 +43,8 @@ class Dataset:
     ----------
     folder
         The dataset's folder.
+    spec_folder
+        Where the scene's relative paths start; by default where they started when the dataset was begun.
 
     Raises
     ------
@@ -50,16 +52,17 @@ class Dataset:
         If the folder is not a dataset, or is damaged or newer than this reader.
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, spec_folder: Path | None = None) -> None:
         self.folder = Path(folder)
         self.manifest: Manifest = read_manifest(self.folder)
+        self._spec_folder = spec_folder or Path(self.manifest.spec_folder)
         self._opened = lru_cache(maxsize=64)(Shard)
 
     @cached_property
     def spec(self) -> Spec:
         """The spec that made the dataset."""
         source = Source("scene of " + str(self.folder), self.manifest.spec_text)
-        return Spec(self.manifest.spec, source, Path(self.manifest.spec_folder))
+        return Spec(self.manifest.spec, source, self._spec_folder)
 
     @property
     def missing(self) -> list[int]:

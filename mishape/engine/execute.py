@@ -11,22 +11,28 @@ from typing import TypeVar
 
 from mishape.engine import registry
 from mishape.engine.errors import DatasetError
-from mishape.engine.protocols import Job
+from mishape.engine.protocols import Executor, Job
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
 class Inline:
-    """Runs every task in this process."""
+    """Runs every task in this process.
+
+    Parameters
+    ----------
+    workers
+        Not used: every executor is made with a number of workers.
+    """
 
     def __init__(self, workers: int = 1) -> None:
-        self.workers = workers
+        del workers
 
     def imap(self, job: Job[T, R], tasks: Iterable[T]) -> Iterator[R]:
         """Yield the job's results."""
         for task in tasks:
-            yield one_thread(job, task)
+            yield job(task)
 
 
 class Processes:
@@ -48,13 +54,14 @@ class Processes:
 
         pool = ProcessPoolExecutor(self.workers, get_context("spawn"), _start_worker, (registry.files(),))
         try:
-            futures = [pool.submit(one_thread, job, task) for task in tasks]
+            futures = [pool.submit(job, task) for task in tasks]
             for future in futures:
                 yield future.result()
         except BrokenProcessPool:
             raise DatasetError(
-                "a worker process died, killed from outside or by lack of memory: what is finished is intact. "
-                "Give the same command again to go on, with fewer workers if memory is short"
+                "a worker process died: killed from outside, by lack of memory, or because a script calls generate "
+                'with several workers outside of `if __name__ == "__main__":`. What is finished is intact: give the '
+                "same command again to go on, with fewer workers if memory is short"
             ) from None
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
@@ -62,6 +69,7 @@ class Processes:
 
 def one_thread(job: Job[T, R], task: T) -> R:
     """Run one task with one BLAS thread: the number of threads changes the last bits of sums."""
+    import scipy.linalg  # noqa: F401 - it brings a BLAS of its own, and only what is loaded can be limited
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1):
@@ -82,6 +90,13 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def executor_for(workers: int) -> Inline | Processes:
-    """Return the local executor for a number of workers: one runs in this process."""
-    return Inline() if workers == 1 else Processes(workers)
+def named_executor(name: str, workers: int) -> Executor:
+    """Return an installed executor, made with a number of workers.
+
+    Raises
+    ------
+    PluginError
+        If there is none of that name (with a suggestion), or it is broken.
+    """
+    executor: Executor = registry.load("executors", name)(workers)
+    return executor

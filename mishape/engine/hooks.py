@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from mishape.engine import registry
+from mishape.engine.files import disk_is_full
 
 if TYPE_CHECKING:
     from mishape.engine.dataset import Dataset
@@ -41,10 +42,17 @@ def manager() -> pluggy.PluginManager:
     return plugins
 
 
-def call(name: str, **arguments: Any) -> None:
-    """Call every plugin's answer to a hook; one that fails is put in the ledger and disturbs no other."""
+def call(name: str, **arguments: Any) -> dict[str, str]:
+    """Call every plugin's answer to a hook; return who failed and why: one that fails disturbs no other.
+
+    A full disk is no plugin's fault, so that error is passed on.
+    """
+    failures: dict[str, str] = {}
     for answer in getattr(manager().hook, name).get_hookimpls():
         try:
             answer.function(*(arguments[argument] for argument in answer.argnames))
         except Exception as error:  # a stranger's hook may fail in any way
-            registry.ledger[f"hooks.{answer.plugin_name}"] = f"{name}: {type(error).__name__}: {error}"
+            if disk_is_full(error):
+                raise
+            failures[f"hooks.{answer.plugin_name}"] = f"{name}: {type(error).__name__}: {error}"
+    return failures

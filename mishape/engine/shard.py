@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from mishape.engine import hooks
 from mishape.engine.errors import MishapeError, PluginError
-from mishape.engine.files import canonical, disk_errors, sha256, whole_folder
+from mishape.engine.execute import one_thread
+from mishape.engine.files import canonical, disk_errors, sha256, whole_folder, write_text
 from mishape.engine.library import write_library
 from mishape.engine.manifest import Manifest
 from mishape.engine.montage import tiled_grid
@@ -32,29 +33,51 @@ def shard_folder(dataset: Path, shard: int) -> Path:
 
 
 @dataclass(frozen=True)
+class Made:
+    """What comes back from making a shard.
+
+    Parameters
+    ----------
+    samples
+        How many samples it holds.
+    failures
+        Hook plugins that failed at one of them, and why they did so first: a worker's own ledger is lost with it.
+    """
+
+    samples: int
+    failures: dict[str, str]
+
+
+@dataclass(frozen=True)
 class ShardJob:
-    """Makes one shard: call it with the shard's number."""
+    """Makes one shard: call it with the shard's number, in any process."""
 
     spec: Spec
     folder: Path
     manifest: Manifest
 
-    def __call__(self, shard: int) -> int:
-        """Write the shard and return its number of samples."""
+    def __call__(self, shard: int) -> Made:
+        """Write the shard, with one BLAS thread whoever the executor is."""
+        return one_thread(self._make, shard)
+
+    def _make(self, shard: int) -> Made:
         numbers = self.manifest.shard_samples(shard)
         target = shard_folder(self.folder, shard)
+        failures: dict[str, str] = {}
         with disk_errors(target), whole_folder(target) as part, ExitStack() as open_files:
             writer = _ShardWriter(
                 part, f"{self.manifest.spec_hash}/{self.manifest.shard_size}/{shard}", len(numbers), open_files
             )
             for row, number in enumerate(numbers):
-                writer.add(row, self._sample(number))
+                sample = self._sample(number)
+                failures = {**hooks.call("mishape_sample_done", sample=sample), **failures}
+                writer.add(row, sample)
             writer.finish()
-        return len(numbers)
+        return Made(len(numbers), failures)
 
     def _sample(self, number: int) -> Sample:
         try:
-            sample = simulate(self.spec.scene(number), describe=False)
+            return simulate(self.spec.scene(number), describe=False)
         except MishapeError as error:
             error.add_note(f"This was sample {number}; to see it alone: mishape render SCENE --sample {number}")
             raise
@@ -63,8 +86,6 @@ class ShardJob:
                 f"sample {number} failed: {type(error).__name__}: {error}. "
                 f"To see it alone: mishape render SCENE --sample {number}"
             ) from error
-        hooks.call("mishape_sample_done", sample=sample)
-        return sample
 
 
 class _ShardWriter:
@@ -121,7 +142,7 @@ class _ShardWriter:
             "sources": self.sources,
             "files": {path.relative_to(self.folder).as_posix(): sha256(path) for path in files},
         }
-        (self.folder / SEAL).write_text(canonical(seal, indent=2) + "\n", encoding="utf-8", newline="\n")
+        write_text(self.folder / SEAL, canonical(seal, indent=2) + "\n")
 
 
 def rasters_of(sample: Sample) -> dict[str, Raster]:

@@ -27,6 +27,9 @@ def generate(
     workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = os.cpu_count() or 1,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed; default the scene's.")] = None,
     shard_size: Annotated[int | None, typer.Option(min=1, help="Samples per shard; default the scene's.")] = None,
+    executor: Annotated[
+        str | None, typer.Option(help="Who runs the workers: inline, processes or an installed plugin.")
+    ] = None,
     progress: Annotated[ProgressStyle, typer.Option(help="How to show progress.")] = ProgressStyle.auto,
 ) -> None:
     """Make a dataset, or finish one that was interrupted; the bytes do not depend on the workers."""
@@ -37,7 +40,7 @@ def generate(
 
     spec = load_spec(scene).with_values(samples=samples, seed=seed, shard_size=shard_size)
     with shown(progress.value, spec.samples) as report:
-        dataset = make(spec, out, workers=workers, progress=report)
+        dataset = make(spec, out, workers=workers, executor=executor, progress=report)
     for plugin, reason in registry.ledger.items():
         typer.echo(f"warning: plugin {plugin} failed: {reason}", err=True)
     print(f"{len(dataset)} sample(s) in {out}")
