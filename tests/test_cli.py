@@ -335,7 +335,8 @@ def test_plugins_are_listed_and_explained(run: Run) -> None:
     assert code == 0
     assert out.startswith("microscopes epi\n\nWidefield imaging")
     assert (
-        "  na: Numerical aperture; 0 to 1.6, below the immersion index; no default: the preset's or yours. (required)"
+        "  na: Numerical aperture; 0 to 1.6, below the immersion index; no default: the preset's or yours. "
+        "[> 0, < 1.6, required]"
         in out
     )
     code, _, err = run("plugins", "epy")

@@ -202,6 +202,8 @@ def test_a_folder_of_meshes_and_a_subset(tmp_path: Path) -> None:
     source = EmMesh(library=str(tmp_path), unit_nm=1000.0, ids=("a", "c"))
     assert source.keys() == {"a": "a", "b": "b", "c": "c"}, "the keys are those of the whole library"
     assert {source.sample(RNG(seed), None).id for seed in range(8)} == {"a", "c"}
+    mine = EmMesh(library=str(tmp_path), unit_nm=1000.0, source="our microscope", licence="CC0-1.0").sample(RNG(0), "a")
+    assert (mine.source, mine.licence) == ("our microscope", "CC0-1.0")
     assert np.ptp(source.sample(RNG(0), "c").bounds_nm, axis=0) == pytest.approx(500, rel=0.02)
     assert pickle.loads(pickle.dumps(source)).keys() == source.keys()
     with pytest.raises(ShapeError, match="has no shape 'd'"):

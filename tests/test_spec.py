@@ -433,7 +433,8 @@ def test_a_broken_plugin_is_told_from_an_absent_one(scene: Path) -> None:
         "No module named 'stranger_lost'",
         "verbless": "microscopes plugin 'verbless' of stranger lacks image()",
         "other": "microscopes plugin 'other' of stranger calls itself 'another': the two names must be equal",
-        "absent": "unknown microscope kind 'absent': (known: confocal, epi, lost, other, verbless)",
+        "absent": "unknown microscope kind 'absent': (known: confocal, epi, lost, other, verbless); "
+        "if a file of yours defines it, add --plugin FILE",
     }
     for kind, reason in broken.items():
         (only,) = problems(scene, TEXT.replace(EPI, kind))

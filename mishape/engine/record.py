@@ -26,7 +26,6 @@ def record_of(sample: Sample) -> dict[str, Any]:
 
 def _object(sample: Sample, number: int, thing: SceneObject) -> dict[str, Any]:
     shape, pose = sample.sources[number], sample.poses[number]
-    assert sample.emitters.owner is not None
     mine = sample.emitters.owner == number
     return {
         "number": number,

@@ -78,7 +78,10 @@ def load(family: str, kind: str) -> Any:
     entries = _entries(family).get(kind)
     singular = family.removesuffix("s")
     if not entries:
-        raise PluginError(f"unknown {singular} kind {kind!r}: {suggestion(kind, kinds(family))}")
+        known = suggestion(kind, kinds(family))
+        # Nothing like it is installed: it may be in a file of the user's.
+        remedy = "" if known.startswith("did") else "; if a file of yours defines it, add --plugin FILE"
+        raise PluginError(f"unknown {singular} kind {kind!r}: {known}{remedy}")
     try:
         return _checked_class(family, kind, entries)
     except PluginError as error:

@@ -214,7 +214,7 @@ class Emitters:
 
     xyz_nm: Array
     photons: Array
-    owner: Array | None = None
+    owner: Array = None
 
     def __post_init__(self) -> None:
         for name in ("xyz_nm", "photons"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -39,6 +40,10 @@ class EmMesh(Component):
     """Length of one mesh unit, nm; for mesh files only: 1000 for micrometres, 1 for nanometres (default)."""
     ids: tuple[str, ...] | None = Field(default=None, min_length=1)
     """Shapes to use; all by default. The id of a mesh file is its name without the ending."""
+    source: str = ""
+    """Where the shapes come from, if the library does not say it, or not fully; travels into every dataset."""
+    licence: str = ""
+    """On what terms the shapes may be used, for example CC-BY-4.0, where the library does not say it."""
     _place: str = PrivateAttr()
 
     def model_post_init(self, context: Any, /) -> None:
@@ -76,7 +81,8 @@ class EmMesh(Component):
             id = sorted(self.ids or keys)[rng.integers(len(self.ids or keys))]
         if id not in keys:
             raise ShapeError(f"library {self.library!r} has no shape {id!r}: {suggestion(id, keys)}")
-        return _shape(self._place, id, self.unit_nm)
+        shape = _shape(self._place, id, self.unit_nm)
+        return replace(shape, source=self.source or shape.source, licence=shape.licence or self.licence)
 
 
 @lru_cache(maxsize=16)

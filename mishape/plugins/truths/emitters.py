@@ -21,6 +21,5 @@ class EmitterTable(Component):
     def measure(self, sample: Sample, rng: Generator) -> Mapping[str, Raster | NDArray[Any]]:
         """Return ``emitters``."""
         emitters = sample.emitters
-        owner = np.zeros(len(emitters)) if emitters.owner is None else emitters.owner
-        table = np.column_stack([emitters.xyz_nm, emitters.photons, owner])
+        table = np.column_stack([emitters.xyz_nm, emitters.photons, emitters.owner])
         return {"emitters": table.astype(np.float32)}

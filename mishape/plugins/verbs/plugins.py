@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
 
 
 def plugins(
@@ -38,6 +41,18 @@ def explanation(family: str, kind: str) -> str:
     lines = [f"{family} {kind}", "", inspect.getdoc(cls) or "", ""]
     for field_name, info in getattr(cls, "model_fields", {}).items():
         if field_name != "kind":
-            about = " ".join((info.description or "").split())
-            lines.append(f"  {field_name}: {about}{' (required)' if info.is_required() else ''}")
+            lines.append(f"  {field_name}: {parameter(info)}")
     return "\n".join(lines)
+
+
+def parameter(info: FieldInfo) -> str:
+    """Return what is known of a parameter: its description, and type, bounds and default from the field itself."""
+    bounds = [
+        f"{sign} {getattr(limit, name):g}"
+        for limit in info.metadata
+        for name, sign in (("gt", ">"), ("ge", ">="), ("lt", "<"), ("le", "<="))
+        if getattr(limit, name, None) is not None
+    ]
+    default = "required" if info.is_required() else f"default {info.get_default(call_default_factory=True)}"
+    about = " ".join((info.description or "").split())
+    return f"{about} [{', '.join([*bounds, default])}]".lstrip()
