@@ -30,6 +30,10 @@ class Item:
     record: dict[str, Any]
     arrays: dict[str, NDArray[Any]]
 
+    def __repr__(self) -> str:
+        arrays = ", ".join(f"{name} {array.shape}" for name, array in self.arrays.items())
+        return f"Item(sample {self.record['index']}, split {self.record['split']!r}: {arrays})"
+
     def __getitem__(self, name: str) -> NDArray[Any]:
         if name not in self.arrays:
             raise DatasetError(f"sample {self.record['index']} has no array {name!r}: {suggestion(name, self.arrays)}")
