@@ -182,6 +182,10 @@ def _check_sample(source: Any, id: str | None, key: str | None) -> None:
     assert isinstance(shape, Shape), f"sample() returned {type(shape).__name__}, not a Shape"
     if id is not None:
         assert shape.id == id, f"sample(id={id!r}) returned the shape {shape.id!r}: datasets would name the wrong shape"
+        other = source.sample(np.random.default_rng(8), id)
+        assert _same(_shape_arrays(shape), _shape_arrays(other)), (
+            f"sample(id={id!r}) depends on the generator too: a dataset's copy of the shape would be another one"
+        )
         mine = shape.fold or shape.id
         assert mine == key, (
             f"keys() gives {id!r} the split key {key!r}, its shape says {mine!r}: twins could stand in train and test"

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from mishape.engine.errors import DatasetError
 from mishape.engine.library import Library, open_library
 from mishape.engine.manifest import Manifest, read_manifest
+from mishape.engine.seals import ShardSeal, read_seal
 from mishape.engine.shard import RECORDS, SEAL, SHAPES, shard_folder
 from mishape.engine.spec import Spec
 from mishape.engine.wording import suggestion
@@ -118,10 +119,9 @@ class Shard:
         return [json.loads(line) for line in (self.folder / RECORDS).read_text(encoding="utf-8").splitlines()]
 
     @cached_property
-    def seal(self) -> dict[str, Any]:
+    def seal(self) -> ShardSeal:
         """The content of shard.json: number of samples, finite sources, SHA-256 of each file."""
-        seal: dict[str, Any] = json.loads((self.folder / SEAL).read_text(encoding="utf-8"))
-        return seal
+        return read_seal(ShardSeal, self.folder / SEAL)
 
     @cached_property
     def names(self) -> list[str]:

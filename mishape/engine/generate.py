@@ -11,7 +11,7 @@ from mishape.engine.dataset import Dataset
 from mishape.engine.errors import DatasetError
 from mishape.engine.execute import named_executor
 from mishape.engine.files import disk_errors, remove_leftovers
-from mishape.engine.library_copies import keep_libraries
+from mishape.engine.library_copies import keep_libraries, used_sources
 from mishape.engine.lock import LOCK, locked
 from mishape.engine.manifest import NAME, Manifest, differences, manifest_of, read_manifest, write_manifest
 from mishape.engine.protocols import Executor
@@ -69,6 +69,7 @@ def generate(
             _claim(folder, manifest)
         # A folder may have moved since it was begun: the paths of today's scene count.
         dataset = Dataset(folder, spec.folder)
+        used_sources(dataset)  # before hours of work, rather than after them
         failures = _make_missing(dataset, ShardJob(spec, folder.resolve(), manifest), chosen, workers, progress)
         with disk_errors(folder):
             keep_libraries(dataset)

@@ -2,73 +2,96 @@
 
 ::
 
-    library/<name>.json   the source as the scene gives it, its shapes' hash, the copy's files with their SHA-256
+    library/<name>.json   the source as the scene gives it, its keys and hash, the copy's files with their SHA-256
     library/<name>/       the copy: meshes in their own frames, with the truths that belong to a shape
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from mishape.engine import registry
 from mishape.engine.dataset import Dataset
-from mishape.engine.files import canonical, sha256, write_whole
+from mishape.engine.errors import DatasetError
+from mishape.engine.execute import one_thread
+from mishape.engine.files import sha256
+from mishape.engine.seals import UsedSource, read_seal, write_seal
 from mishape.engine.seeding import Stage, stream
 from mishape.engine.shard import write_shapes
 from mishape.engine.simulate import describe_shape
-from mishape.engine.types import Shape
+from mishape.engine.sources import LibrarySeal, content_hash, seal_of_copy
+
+
+def used_sources(dataset: Dataset) -> dict[str, UsedSource]:
+    """Return the finite sources of all finished shards by name, none of which has changed since.
+
+    Raises
+    ------
+    DatasetError
+        If a source holds something else now, or is gone.
+    """
+    found: dict[str, UsedSource] = {}
+    now = cache(lambda name: content_hash(_source(dataset, found[name])))
+    for shard in sorted({*range(dataset.manifest.shards)} - {*dataset.missing}):
+        for name, used in dataset.shard(shard).seal.sources.items():
+            found.setdefault(name, used)
+            if now(name) != used.sha256:
+                raise DatasetError(
+                    f"library {_given(used)!r} changed since shard {shard} was made: put back what it held then, or "
+                    "give another output folder"
+                )
+    return found
 
 
 def keep_libraries(dataset: Dataset) -> None:
     """Write what is missing of ``library/``."""
-    sources: dict[str, Any] = {}
-    for shard in range(dataset.manifest.shards):
-        sources.update(dataset.shard(shard).seal["sources"])
-    for name, plain in sorted(sources.items()):
-        copied = not dataset.spec.head.dataset.copy_library or (dataset.folder / "library" / name).is_dir()
-        if not (copied and _seal_path(dataset, name).is_file()):
-            _keep(dataset, name, plain)
+    for name, used in sorted(used_sources(dataset).items()):
+        copy = dataset.folder / "library" / name
+        copied = not dataset.spec.head.dataset.copy_library or copy.is_dir()
+        if not (copied and seal_of_copy(copy).is_file()):
+            one_thread(lambda item: _keep(dataset, *item), (copy, used))
 
 
-def _keep(dataset: Dataset, name: str, plain: dict[str, Any]) -> None:
-    cls = registry.load("shapes", plain["kind"])
-    source = cls.model_validate(plain, context={"folder": dataset.spec.folder})
-    rngs = {shape_id: stream(dataset.manifest.seed, 0, Stage.SHAPE, shape_id) for shape_id in sorted(source.keys())}
-    shapes = [source.sample(rng, shape_id) for shape_id, rng in rngs.items()]
+def _keep(dataset: Dataset, copy: Path, used: UsedSource) -> None:
+    source = _source(dataset, used)
+    keys = dict(source.keys())
+    ids = sorted(getattr(source, "ids", None) or keys)
     files: dict[str, str] = {}
     if dataset.spec.head.dataset.copy_library:
-        target = dataset.folder / "library" / name
-        if not target.exists():
+        if not copy.exists():
             scene = dataset.spec.scene(0)
+            shapes = [source.sample(stream(dataset.manifest.seed, 0, Stage.SHAPE, id), id) for id in ids]
             described = [describe_shape(scene, shape) for shape in shapes]
-            write_shapes(target, name, shapes, described, getattr(source, "citation", ""))
-        files = {path.name: sha256(path) for path in sorted(target.iterdir())}
-    seal = {"source": plain, "shapes": len(shapes), "sha256": _content_hash(shapes), "files": files}
-    _seal_path(dataset, name).parent.mkdir(exist_ok=True)
-    write_whole(_seal_path(dataset, name), canonical(seal, indent=2) + "\n")
+            write_shapes(copy, copy.name, shapes, described, getattr(source, "citation", ""))
+        files = {path.name: sha256(path) for path in sorted(copy.iterdir())}
+    copy.parent.mkdir(exist_ok=True)
+    seal = LibrarySeal(source=used.source, keys=keys, shapes=len(ids), sha256=used.sha256, files=files)
+    write_seal(seal_of_copy(copy), seal)
 
 
-def _seal_path(dataset: Dataset, name: str) -> Path:
-    return dataset.folder / "library" / f"{name}.json"
+def _source(dataset: Dataset, used: UsedSource) -> Any:
+    cls = registry.load("shapes", used.source["kind"])
+    try:
+        return cls.model_validate(used.source, context={"folder": dataset.spec.folder})
+    except ValidationError as error:
+        raise DatasetError(f"library {_given(used)!r} cannot be used: {error.errors()[0]['msg']}") from None
 
 
-def _content_hash(shapes: Iterable[Shape]) -> str:
-    digest = hashlib.sha256()
-    for shape in shapes:
-        digest.update(shape.id.encode())
-        digest.update(shape.surface.vertices_nm.tobytes())
-        digest.update(shape.surface.faces.tobytes())
-    return digest.hexdigest()
+def _given(used: UsedSource) -> str:
+    return str(used.source.get("library", used.source["kind"]))
 
 
-def sealed_files(dataset: Dataset) -> dict[Path, str]:
-    """Return every file of the copies with the SHA-256 that it should have."""
-    sealed = {}
-    for path in sorted((dataset.folder / "library").glob("*.json")):
-        files: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))["files"]
-        sealed.update({path.with_suffix("") / name: digest for name, digest in files.items()})
-    return sealed
+def sealed_files(dataset: Dataset, name: str) -> dict[Path, str]:
+    """Return every file of a library's copy with the SHA-256 that it should have.
+
+    Raises
+    ------
+    DatasetError
+        If the library's seal is missing or damaged.
+    """
+    copy = dataset.folder / "library" / name
+    return {copy / file: digest for file, digest in read_seal(LibrarySeal, seal_of_copy(copy)).files.items()}

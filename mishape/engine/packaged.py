@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +15,7 @@ def packaged_libraries() -> dict[str, str]:
     return {entry.name: entry.value for entry in entry_points(group="mishape.libraries")}
 
 
+@cache
 def package_folder(name: str) -> Path:
     """Return the folder of a packaged library.
 

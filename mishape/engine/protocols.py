@@ -27,7 +27,10 @@ class ShapeSource(Protocol):
         """Return shape id -> split key (its fold, else the id) of a finite source; None for a generator."""
 
     def sample(self, rng: Generator, id: str | None) -> Shape:
-        """Return the shape of that id (a finite source), or a new one (a generator): its own frame, nm, centred."""
+        """Return the shape of that id (a finite source), or a new one (a generator): its own frame, nm, centred.
+
+        The shape of a finite source depends on the id alone: a dataset keeps one copy of it.
+        """
 
 
 @runtime_checkable

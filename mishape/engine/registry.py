@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mishape.engine.errors import PluginError
+from mishape.engine.files import sha256
 from mishape.engine.wording import problem, shown, suggestion
 
 VERBS = {
@@ -28,6 +29,8 @@ ledger: dict[str, str] = {}
 """``family.kind`` -> why that plugin cannot be used."""
 _from_files: dict[tuple[str, str], Any] = {}
 _files: list[Path] = []
+_file_hashes: dict[str, str] = {}
+"""Module of a plugin file -> its SHA-256 when it was read, which is its version."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,8 @@ def offers(family: str) -> Iterator[Offer]:
     """Yield every plugin of a family with its distribution, without importing any."""
     for kind in kinds(family):
         if (family, kind) in _from_files:
-            yield Offer(family, kind, _from_files[family, kind].__module__, "")
+            module = _from_files[family, kind].__module__
+            yield Offer(family, kind, module, _file_hashes.get(module, ""))
         for entry in _entries(family).get(kind, []):
             yield Offer(family, kind, entry.dist.name if entry.dist else "?", entry.dist.version if entry.dist else "?")
 
@@ -137,6 +141,7 @@ def add_file(path: str | Path) -> list[str]:
         raise PluginError(f"plugin file {str(path)!r} is not a Python file: its name must end in .py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
+    _file_hashes[module_name] = sha256(path)
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # a stranger's file may fail in any way

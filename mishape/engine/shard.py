@@ -14,13 +14,15 @@ from numpy.typing import NDArray
 from mishape.engine import hooks
 from mishape.engine.errors import MishapeError, PluginError
 from mishape.engine.execute import one_thread
-from mishape.engine.files import canonical, disk_errors, sha256, whole_folder, write_text
+from mishape.engine.files import canonical, disk_errors, sha256, whole_folder
 from mishape.engine.library import write_library
 from mishape.engine.manifest import Manifest
 from mishape.engine.montage import tiled_grid
 from mishape.engine.ometiff import StackWriter
 from mishape.engine.scene import SceneObject
+from mishape.engine.seals import ShardSeal, UsedSource, write_seal
 from mishape.engine.simulate import describe_shape, simulate
+from mishape.engine.sources import content_hash
 from mishape.engine.spec import Spec
 from mishape.engine.types import Raster, Sample, Shape
 
@@ -96,7 +98,7 @@ class _ShardWriter:
         self.stacks: dict[str, StackWriter] = {}
         self.tables: dict[str, list[NDArray[Any]]] = {}
         self.shapes: dict[str, tuple[Shape, dict[str, NDArray[Any]]]] = {}
-        self.sources: dict[str, Any] = {}
+        self.sources: dict[str, UsedSource] = {}
         self.records = open_files.enter_context((folder / RECORDS).open("w", encoding="utf-8", newline="\n"))
 
     def add(self, row: int, sample: Sample) -> None:
@@ -121,8 +123,12 @@ class _ShardWriter:
     def _keep_shape(self, sample: Sample, number: int, thing: SceneObject) -> None:
         """Remember which finite source was used, or keep a generated shape if a truth asks for shapes."""
         record = next(item for item in sample.record["objects"] if item["number"] == number)
-        if record["library"] is not None:
-            self.sources[record["library"]] = sample.record["scene"]["objects"][number]["shape"]
+        name = record["library"]
+        if name in self.sources:
+            return
+        if name is not None:
+            plain = sample.record["scene"]["objects"][number]["shape"]
+            self.sources[name] = UsedSource(source=plain, sha256=content_hash(thing.shape))
         elif _describes(sample) and record["shape_id"] not in self.shapes:
             shape = sample.sources[number]
             self.shapes[shape.id] = (shape, describe_shape(sample.scene, shape))
@@ -137,12 +143,8 @@ class _ShardWriter:
             shapes, arrays = zip(*self.shapes.values(), strict=True)
             write_shapes(self.folder / SHAPES, "shapes made for this shard", shapes, arrays)
         files = sorted(path for path in self.folder.rglob("*") if path.is_file())
-        seal = {
-            "samples": self.samples,
-            "sources": self.sources,
-            "files": {path.relative_to(self.folder).as_posix(): sha256(path) for path in files},
-        }
-        write_text(self.folder / SEAL, canonical(seal, indent=2) + "\n")
+        hashes = {path.relative_to(self.folder).as_posix(): sha256(path) for path in files}
+        write_seal(self.folder / SEAL, ShardSeal(samples=self.samples, sources=self.sources, files=hashes))
 
 
 def rasters_of(sample: Sample) -> dict[str, Raster]:

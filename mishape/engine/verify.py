@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,18 @@ from typing import Any
 import numpy as np
 
 from mishape.engine.dataset import Dataset, Item
-from mishape.engine.errors import DatasetError
+from mishape.engine.errors import DatasetError, MishapeError
 from mishape.engine.execute import one_thread
 from mishape.engine.files import canonical, sha256
 from mishape.engine.library_copies import sealed_files
 from mishape.engine.seeding import Stage, stream
 from mishape.engine.shard import SEAL, rasters_of, shard_folder
 from mishape.engine.simulate import simulate
+from mishape.engine.sources import copies_in
 from mishape.engine.types import Raster, Sample
+
+Check = tuple[int, list[str]]
+"""How many files were hashed, and what is wrong."""
 
 
 @dataclass(frozen=True)
@@ -45,36 +50,79 @@ def verify(dataset: Dataset, remake: int = 3) -> Verdict:
     remake
         How many samples, chosen at random by the dataset's seed, are simulated anew and compared byte by byte.
     """
-    faults, files = [], 0
-    for shard in range(dataset.manifest.shards):
-        checked, wrong = _hashes(dataset, shard)
-        files += checked
-        faults += wrong
-    for path, digest in sealed_files(dataset).items():
-        files += 1
-        if fault := _fault(path, digest):
-            faults.append(f"{path.relative_to(dataset.folder).as_posix()} {fault}")
+    checks = [_manifest(dataset), *(_shard(dataset, shard) for shard in range(dataset.manifest.shards))]
+    checks += [_strays(dataset), *(_library(dataset, name) for name in sorted(_used(dataset)))]
+    files = sum(checked for checked, _ in checks)
+    faults = [fault for _, found in checks for fault in found]
     chosen: list[int] = []
     if not faults and remake:
         rng = stream(dataset.manifest.seed, 0, Stage.TRUTH, "verify")
         chosen = sorted(int(n) for n in rng.permutation(len(dataset))[:remake])
-        faults = [fault for number in chosen for fault in one_thread(lambda n: list(_remade(dataset, n)), number)]
+        # A dataset may have moved away from its libraries: its own copies are what it was made from.
+        with copies_in(dataset.folder / "library"):
+            faults = [fault for number in chosen for fault in one_thread(lambda n: list(_remade(dataset, n)), number)]
     return Verdict(files, chosen, faults)
 
 
-def _hashes(dataset: Dataset, number: int) -> tuple[int, list[str]]:
-    folder = shard_folder(dataset.folder, number)
+def _manifest(dataset: Dataset) -> Check:
+    """Compare what dataset.json says twice: once in its spec."""
+    manifest, spec = dataset.manifest, dataset.spec
+    said = {
+        "spec_hash": (manifest.spec_hash, spec.hash),
+        "seed": (manifest.seed, spec.seed),
+        "samples": (manifest.samples, spec.samples),
+        "shard_size": (manifest.shard_size, spec.head.dataset.shard_size),
+        "splits": (manifest.splits, spec.head.dataset.splits),
+    }
+    return 0, [
+        f"dataset.json was altered: its {key} is {stated}, its spec says {meant}"
+        for key, (stated, meant) in said.items()
+        if stated != meant
+    ]
+
+
+def _shard(dataset: Dataset, number: int) -> Check:
+    folder, expected = shard_folder(dataset.folder, number), len(dataset.manifest.shard_samples(number))
     name = folder.relative_to(dataset.folder).as_posix()
     try:
-        listed: dict[str, str] = dataset.shard(number).seal["files"]
+        seal = dataset.shard(number).seal
     except DatasetError as error:
         return 0, [str(error)]
-    except (OSError, ValueError, KeyError) as error:
-        return 0, [f"{name}/{SEAL} cannot be read ({error}): delete the folder and run generate again"]
-    faults = [f"{name}/{file} {fault}" for file, digest in listed.items() if (fault := _fault(folder / file, digest))]
-    extra = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} - {*listed, SEAL}
+    faults = [f"{name}/{file} {fault}" for file, hash in seal.files.items() if (fault := _fault(folder / file, hash))]
+    extra = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} - {*seal.files, SEAL}
     faults += [f"{name}/{file} does not belong to the dataset" for file in sorted(extra)]
-    return len(listed), faults
+    if seal.samples != expected:
+        faults.append(f"{name} holds {seal.samples} sample(s), dataset.json says {expected}")
+    return len(seal.files), faults
+
+
+def _strays(dataset: Dataset) -> Check:
+    """Find what lies among the shards and is none of them."""
+    expected = {shard_folder(dataset.folder, number) for number in range(dataset.manifest.shards)}
+    found = sorted({*(dataset.folder / "shards").glob("*")} - expected)
+    return 0, [f"{path.relative_to(dataset.folder).as_posix()} does not belong to the dataset" for path in found]
+
+
+def _used(dataset: Dataset) -> set[str]:
+    """Return the names of the finite sources of all shards that can be read; the others are faults already."""
+    names: set[str] = set()
+    for shard in range(dataset.manifest.shards):
+        with suppress(DatasetError):
+            names |= {*dataset.shard(shard).seal.sources}
+    return names
+
+
+def _library(dataset: Dataset, name: str) -> Check:
+    try:
+        files = sealed_files(dataset, name)
+    except DatasetError as error:
+        return 0, [str(error)]
+    faults = [
+        f"{path.relative_to(dataset.folder).as_posix()} {fault}"
+        for path, digest in files.items()
+        if (fault := _fault(path, digest))
+    ]
+    return len(files), faults
 
 
 def _fault(path: Path, digest: str) -> str | None:
@@ -85,7 +133,12 @@ def _fault(path: Path, digest: str) -> str | None:
 
 
 def _remade(dataset: Dataset, number: int) -> Iterator[str]:
-    item, sample = dataset[number], simulate(dataset.spec.scene(number), describe=False)
+    item = dataset[number]
+    try:
+        sample = simulate(dataset.spec.scene(number), describe=False)
+    except MishapeError as error:
+        yield f"sample {number} cannot be made anew: {error}"
+        return
     if canonical(item.record) != canonical(sample.record):
         yield f"sample {number}: its record differs from a fresh simulation"
     for name, fresh in arrays_of(sample).items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
@@ -16,8 +17,10 @@ from pydantic import Field, PrivateAttr
 from mishape.engine import geometry
 from mishape.engine.component import Component, Real
 from mishape.engine.errors import ShapeError
-from mishape.engine.library import Library, is_library, open_library
-from mishape.engine.packaged import packaged_libraries
+from mishape.engine.files import canonical, sha256
+from mishape.engine.library import HEADER, INDEX, MESH_ARRAYS, Library, is_library, open_library
+from mishape.engine.packaged import package_folder, packaged_libraries
+from mishape.engine.sources import copy_of, keys_of_copy
 from mishape.engine.types import Mesh, Points, Shape
 from mishape.engine.wording import problem, suggestion
 
@@ -44,31 +47,35 @@ class EmMesh(Component):
     """Where the shapes come from, if the library does not say it, or not fully; travels into every dataset."""
     licence: str = ""
     """On what terms the shapes may be used, for example CC-BY-4.0, where the library does not say it."""
-    _place: str = PrivateAttr()
+    _place: Path = PrivateAttr()
+    _copied: bool = PrivateAttr(default=False)
 
     def model_post_init(self, context: Any, /) -> None:
         """Resolve the path while the scene file's folder is known."""
+        copy = copy_of(self)
+        if copy is not None:
+            self._place, self._copied = copy, True
+            return
         known = packaged_libraries()
         if self.library in known:
-            self._place = self.library
+            self._place = package_folder(self.library)
             return
-        path = (Path((context or {}).get("folder") or ".") / self.library).resolve()
-        if not path.exists():
+        self._place = (Path((context or {}).get("folder") or ".") / self.library).resolve()
+        if not self._place.exists():
             raise problem(
                 f"library {self.library!r} is neither a packaged library (known: {', '.join(sorted(known))}) "
-                f"nor a file or folder: {str(path)!r} does not exist"
+                f"nor a file or folder: {str(self._place)!r} does not exist"
             )
-        self._place = str(path)
 
     @property
     def citation(self) -> str:
         """What the library asks to be cited, for the datasets made from it."""
-        found = _library(self._place)
+        found = _opened(self._place)
         return str(found.meta.get("citation", "")) if isinstance(found, Library) else ""
 
     def keys(self) -> Mapping[str, str]:
         """Return shape id -> its fold, or the id itself where there are no folds; all of them, whatever `ids`."""
-        found = _keys(self._place)
+        found = keys_of_copy(self._place) if self._copied else _keys(self._place, _stamp(self._place))
         unknown = [id for id in self.ids or () if id not in found]
         if unknown:
             raise ShapeError(f"library {self.library!r} has no shape {unknown[0]!r}: {suggestion(unknown[0], found)}")
@@ -81,43 +88,88 @@ class EmMesh(Component):
             id = sorted(self.ids or keys)[rng.integers(len(self.ids or keys))]
         if id not in keys:
             raise ShapeError(f"library {self.library!r} has no shape {id!r}: {suggestion(id, keys)}")
-        shape = _shape(self._place, id, self.unit_nm)
+        shape = self._shape(id)
         return replace(shape, source=self.source or shape.source, licence=shape.licence or self.licence)
+
+    def _shape(self, id: str) -> Shape:
+        found = _opened(self._place)
+        if not isinstance(found, Library):
+            return _shape_of_file(found[id], self.unit_nm, _stamp(found[id]))
+        if self.unit_nm != 1 and not self._copied:
+            raise ShapeError(f"library {self.library!r} is in nm: leave unit_nm out, or give the pose a scale")
+        return _shape_of_library(self._place, id, _stamp(self._place))
+
+    def content_hash(self) -> str:
+        """Return the SHA-256 of all that the shapes come from; of mesh files left out by `ids`, their names count."""
+        found = _opened(self._place)
+        if isinstance(found, Library):
+            hashes = {path.name: _hash(path, _stamp(path)) for path in _files_of_library(self._place)}
+        else:
+            wanted = self.ids or tuple(found)
+            hashes = {id: _hash(path, _stamp(path)) if id in wanted else "" for id, path in found.items()}
+        return hashlib.sha256(canonical(hashes).encode()).hexdigest()
+
+
+Stamp = tuple[tuple[int, int, int] | None, ...]
+
+
+def _stamp(place: Path) -> Stamp:
+    """Return what changes when files do. It is part of the keys of all caches: none may give what was there before."""
+    paths = _files_of_library(place) if is_library(place) else [place]
+    found = [path.stat() if path.exists() else None for path in paths]
+    return tuple(stat and (stat.st_mtime_ns, stat.st_size, stat.st_ino) for stat in found)
+
+
+def _files_of_library(folder: Path) -> list[Path]:
+    return [folder / name for name in (HEADER, INDEX, *(f"{array}.npy" for array in MESH_ARRAYS))]
+
+
+@lru_cache(maxsize=100_000)
+def _hash(path: Path, stamp: Stamp) -> str:
+    return sha256(path)
+
+
+def _opened(place: Path) -> Library | dict[str, Path]:
+    return _library(place, _stamp(place))
 
 
 @lru_cache(maxsize=16)
-def _library(place: str) -> Library | dict[str, Path]:
+def _library(place: Path, stamp: Stamp) -> Library | dict[str, Path]:
     """Return an opened library, or the mesh files of a folder by id."""
-    path = Path(place)
-    if place in packaged_libraries() or is_library(path):
+    if is_library(place):
         return open_library(place)
-    files = [path] if path.is_file() else sorted(f for f in path.iterdir() if f.suffix.lower() in SUFFIXES)
+    files = [place] if place.is_file() else sorted(f for f in place.iterdir() if f.suffix.lower() in SUFFIXES)
     if not files:
-        raise ShapeError(f"folder {place!r} holds neither a shape library nor mesh files ({' '.join(SUFFIXES)})")
+        raise ShapeError(f"folder {str(place)!r} holds neither a shape library nor mesh files ({' '.join(SUFFIXES)})")
     found = {file.stem: file for file in files}
     if len(found) < len(files):
-        raise ShapeError(f"folder {place!r} holds mesh files of equal names but for the ending: rename one of them")
+        raise ShapeError(f"folder {str(place)!r} holds mesh files of equal names but for the ending: rename one")
     return found
 
 
 @lru_cache(maxsize=16)
-def _keys(place: str) -> dict[str, str]:
-    found = _library(place)
+def _keys(place: Path, stamp: Stamp) -> dict[str, str]:
+    found = _library(place, stamp)
     if isinstance(found, Library):
         return {entry.id: entry.fold or entry.id for entry in found}
     return {id: id for id in found}
 
 
 @lru_cache(maxsize=256)
-def _shape(place: str, id: str, unit_nm: float) -> Shape:
-    found = _library(place)
-    if isinstance(found, Library):
-        if unit_nm != 1:
-            raise ShapeError(f"library {place!r} is in nm: leave unit_nm out, or give the pose a scale")
-        shape = found[id].shape()
-        geometry.check_watertight(shape.surface, f"{id} of {place}")
-        return shape
-    return Shape(id, geometry.centered(read_mesh(found[id], unit_nm)), source=found[id].name)
+def _shape_of_library(place: Path, id: str, stamp: Stamp) -> Shape:
+    found = _library(place, stamp)
+    assert isinstance(found, Library)
+    shape = found[id].shape()
+    geometry.check_watertight(shape.surface, f"{id} of {place}")
+    return shape
+
+
+@lru_cache(maxsize=256)
+def _shape_of_file(path: Path, unit_nm: float, stamp: Stamp) -> Shape:
+    mesh = geometry.centered(read_mesh(path, unit_nm))
+    # To the bit what a library would hold: a dataset's copy of the shape then makes the same images.
+    stored = mesh.vertices_nm.astype(np.float32).astype(np.float64)
+    return Shape(path.stem, Mesh(stored, mesh.faces), source=path.name)
 
 
 def read_mesh(path: Path, unit_nm: float) -> Mesh:
@@ -144,6 +196,8 @@ def read_mesh(path: Path, unit_nm: float) -> Mesh:
 
     if path.suffix.lower() not in SUFFIXES:
         raise ShapeError(f"mesh file {str(path)!r} is not one of {' '.join(SUFFIXES)}: convert it")
+    if path.stat().st_size == 0:
+        raise ShapeError(f"mesh file {str(path)!r} cannot be read: the file is empty")
     try:
         loaded = trimesh.load_mesh(path, process=False, skip_materials=True)
         vertices = np.asarray(loaded.vertices, np.float64).reshape(-1, 3)

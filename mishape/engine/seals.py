@@ -1,0 +1,57 @@
+"""Seals: small JSON files, written last, that say what a finished part of a dataset consists of."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from mishape.engine.component import Model, Whole
+from mishape.engine.errors import DatasetError
+from mishape.engine.files import canonical, write_whole
+
+S = TypeVar("S", bound=Model)
+
+
+class UsedSource(Model):
+    """A finite shape source that a shard was made from."""
+
+    source: dict[str, Any]
+    """The source as the scene gives it."""
+    sha256: str
+    """Hash of what it held."""
+
+
+class ShardSeal(Model):
+    """The content of shard.json."""
+
+    samples: Whole
+    """Number of samples."""
+    sources: dict[str, UsedSource]
+    """The finite sources by the names that the records give them."""
+    files: dict[str, str]
+    """SHA-256 of each file."""
+
+
+def write_seal(path: Path, seal: Model) -> None:
+    """Write a seal, whole or not at all."""
+    write_whole(path, canonical(seal.model_dump(), indent=2) + "\n")
+
+
+def read_seal(model: type[S], path: Path) -> S:
+    """Read a seal.
+
+    Raises
+    ------
+    DatasetError
+        If it is missing or damaged.
+    """
+    try:
+        return model.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"]
+    except (OSError, ValueError) as error:
+        reason = str(error)
+    raise DatasetError(f"{str(path)!r} is missing or damaged ({reason}): delete it and run generate again")
