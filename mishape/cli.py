@@ -31,9 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except MishapeError as error:
         print("\n".join([f"error: {error}", *getattr(error, "__notes__", [])]), file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("interrupted: finished shards are intact; the same command goes on", file=sys.stderr)
-        sys.exit(130)
+    except MemoryError as error:
+        print(f"error: not enough memory: {error}. Use a smaller grid or fewer planes and workers", file=sys.stderr)
+        sys.exit(1)
     except BrokenPipeError:
         # The reader of our output went away, as `mishape schema | head` does.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -365,3 +365,27 @@ def test_the_module_is_the_command() -> None:
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: scene.yaml:9:18: ")
+
+
+def test_ctrl_c_says_what_is_kept(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*args: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mishape.engine.generate.generate", interrupted)
+    assert run("generate", written(), "-o", "d") == (
+        130,
+        "",
+        "interrupted: finished shards are kept; the same command goes on\n",
+    )
+
+
+def test_short_memory_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def short(*args: object, **options: object) -> None:
+        raise MemoryError("Unable to allocate 440 GiB")
+
+    monkeypatch.setattr("mishape.engine.imaging.fast_image", short)
+    code, _, err = run("render", written())
+    assert (code, err) == (
+        1,
+        "error: not enough memory: Unable to allocate 440 GiB. Use a smaller grid or fewer planes and workers\n",
+    )

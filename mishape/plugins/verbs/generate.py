@@ -39,8 +39,12 @@ def generate(
     from mishape.plugins.verbs.progress import shown
 
     spec = load_spec(scene).with_values(samples=samples, seed=seed, shard_size=shard_size)
-    with shown(progress.value, spec.samples) as report:
-        dataset = make(spec, out, workers=workers, executor=executor, progress=report)
+    try:
+        with shown(progress.value, spec.samples) as report:
+            dataset = make(spec, out, workers=workers, executor=executor, progress=report)
+    except KeyboardInterrupt:
+        typer.echo("interrupted: finished shards are kept; the same command goes on", err=True)
+        raise typer.Exit(130) from None
     for plugin, reason in registry.ledger.items():
         typer.echo(f"warning: plugin {plugin} failed: {reason}", err=True)
     print(f"{len(dataset)} sample(s) in {out}")
