@@ -139,3 +139,18 @@ def test_what_the_readme_names_exists() -> None:
             assert (ROOT / target).exists(), target
     for name in re.findall(r"mishape\.(\w+)\(", TEXT):
         assert hasattr(mishape, name) or name == "testing", name
+
+
+def test_the_page_about_scenes_names_every_key_and_draw() -> None:
+    from mishape.engine.draws import LAWS
+    from mishape.engine.expansion import ObjectPlan
+    from mishape.engine.head import DatasetPlan, Head
+    from mishape.engine.scene import PosePlan, View
+
+    page = (ROOT / "docs/scenes.md").read_text(encoding="utf-8")
+    keys = [*Head.model_fields, *DatasetPlan.model_fields, *ObjectPlan.model_fields, *View.model_fields]
+    keys += [f"pose.{name}" for name in PosePlan.model_fields] + ["shape", "labeler", "channel", "objects", "views"]
+    for key in keys:
+        assert f"`{key}`" in page, key
+    for law in LAWS:
+        assert f"{{{law}:" in page, law
