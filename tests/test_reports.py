@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,10 +16,12 @@ from mishape.engine.geometry import silhouette
 from mishape.engine.types import Emitters, Grid, Mesh, Sample
 from mishape.plugins.microscopes.epi import Epi
 from mishape.plugins.reports import drawing
-from mishape.plugins.reports.html import MAX_RECORDS, _spaced, report
-from mishape.plugins.reports.panels import Panel, panels_of
+from mishape.plugins.reports.field import Field
+from mishape.plugins.reports.html import _splits, report
+from mishape.plugins.reports.look import MAX_RECORDS, UNTITLED, Look, spaced
+from mishape.plugins.reports.panels import Panel, chosen_planes, panels_of
 from mishape.plugins.reports.pictures import contact_sheet
-from mishape.plugins.reports.rendering import depth_nm, xz_section
+from mishape.plugins.reports.rendering import Window, depth_nm, xz_section
 from mishape.plugins.reports.svg import histogram
 
 MITO = {
@@ -54,6 +57,16 @@ SCENES: dict[str, dict[str, Any]] = {
         },
     },
     "wide": {"objects": [MITO], "views": {"epi": epi_view(1, 9, 600)}},
+    "tiny": {
+        "objects": [{**MITO, "pose": {"rotation": "uniform", "center_nm": [2500, -1800, 0]}}],
+        "views": {"epi": epi_view(1, 100, 100)},
+        "truths": {"masks_2d": {}, "masks_3d": {"voxel_nm": 50, "z_margin_nm": 200}},
+    },
+    "planes": {
+        "objects": [MITO],
+        "views": {"epi": {**STACK, "grid": {"shape": [5, 256, 256], "pixel_nm": 20, "z_step_nm": 100}}},
+        "truths": {"masks_2d": {}, "masks_3d": {}},
+    },
     "one_pixel": {"objects": [MITO], "views": {"epi": epi_view(1, 1, 1)}},
 }
 
@@ -65,7 +78,7 @@ def sample(name: str) -> Sample:
 
 @cache
 def panels(name: str, view: str) -> dict[str, Panel]:
-    return panels_of(sample(name), view)
+    return panels_of(Field(sample(name), view))
 
 
 def close_to(picture: drawing.Picture, colour: tuple[int, int, int]) -> np.ndarray[Any, Any]:
@@ -79,6 +92,7 @@ def close_to(picture: drawing.Picture, colour: tuple[int, int, int]) -> np.ndarr
 def test_every_scene_gives_a_sheet(name: str) -> None:
     sheet = contact_sheet(sample(name))
     assert sheet.mode == "RGB"
+    assert sheet.width <= 2000
     for view in SCENES[name]["views"]:
         for panel in panels(name, view).values():
             rows, columns = panel.picture.shape[:2]
@@ -95,9 +109,53 @@ def test_panels_of_two_views() -> None:
     # 24 pixels grow 9 times, 30 pixels 7 times: the least whole factor that reaches 200.
     assert panels("two_views", "epi")["camera0"].picture.shape == (216, 216, 3)
     assert panels("two_views", "con")["camera0"].picture.shape == (210, 210, 3)
-    assert [panels("two_views", "epi")[f"camera{n}"].label for n in range(3)] == [
-        f"camera, z {z} nm" for z in (-250, 0, 250)
-    ]
+    assert [panels("two_views", "epi")[f"camera{n}"].note for n in range(3)] == [f"z {z} nm" for z in (-250, 0, 250)]
+
+
+@pytest.mark.parametrize(
+    ("planes", "shown"),
+    [
+        ([0], [0]),
+        ([500, 0, 250], [1, 2, 0]),
+        ([-500, -250, 0, 250, 500], [0, 2, 4]),
+        ([900, 300, 100, -50], [3, 0]),
+    ],
+)
+def test_at_most_three_planes_are_shown(planes: list[float], shown: list[int]) -> None:
+    assert chosen_planes(np.array(planes, dtype=float)) == shown
+
+
+def test_small_shapes_are_shown_zoomed_and_framed() -> None:
+    shown, field = panels("tiny", "epi"), Field(sample("tiny"), "epi")
+    assert {name: panel.label for name, panel in shown.items()} == {
+        "camera0": "camera",
+        "light": "noise-free, zoomed",
+        "mask": "2D mask, zoomed",
+        "instances": "3D mask, zoomed",
+        "xz": "XZ, zoomed",
+        "surface": "surface, zoomed",
+    }
+    assert shown["instances"].note == "50 nm voxels, max over z"
+    frame = np.argwhere((shown["camera0"].picture == drawing.FRAME).all(axis=-1))
+    seen = (frame.mean(axis=0) - 99.5) * 109 / 2
+    middle = sample("tiny").shapes[0].bounds_nm.mean(axis=0)
+    assert seen == pytest.approx([middle[1], middle[0]], abs=60)
+    assert np.ptp(frame, axis=0) * 109 / 2 == pytest.approx([field.shown.columns * field.shown.nm_per_px] * 2, abs=120)
+
+
+def test_zoomed_masks_lie_under_the_zoomed_outline() -> None:
+    shown, field = panels("tiny", "epi"), Field(sample("tiny"), "epi")
+    fine = np.isfinite(depth_nm(sample("tiny").shapes[0].surface, field.shown))
+    mask = (shown["mask"].picture == 255).all(axis=-1)
+    mask[170:, 100:] = fine[170:, 100:] = False  # the scale bar
+    edge = 109 / field.shown.nm_per_px * 2 * (fine.sum() ** 0.5)
+    assert (mask ^ fine).sum() < edge
+    assert shown["light"].nm_per_px == field.shown.nm_per_px < field.whole.nm_per_px / 3
+
+
+def test_brightest_pixel_of_small_shapes_is_not_saturated() -> None:
+    image = sample("tiny").images["epi"]
+    assert Field(sample("tiny"), "epi").shown_range(image)[1] == image.max()
 
 
 def test_planes_of_a_view_share_one_grey_scale() -> None:
@@ -113,7 +171,8 @@ def test_surface_is_orange_where_it_is_in_focus_and_grey_elsewhere() -> None:
     assert close_to(picture, drawing.ORANGE).sum() > 500
     far = {**MITO, "pose": {"rotation": "uniform", "center_nm": [0, 0, 3000]}}
     scene = {**SCENES["two_views"], "mishape": 1, "seed": 5, "objects": [far]}
-    moved = panels_of(mishape.simulate(mishape.load_spec(scene).scene(0), describe=False), "con")["surface"].picture
+    made = mishape.simulate(mishape.load_spec(scene).scene(0), describe=False)
+    moved = panels_of(Field(made, "con"))["surface"].picture
     assert not close_to(moved, drawing.ORANGE).any()
 
 
@@ -155,6 +214,27 @@ def test_montage_tiles_its_silhouettes_like_its_masks() -> None:
         assert mask.data[0, max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2].any()
 
 
+def test_section_of_a_montage_shows_the_brightest_field() -> None:
+    scene, panel = sample("montage"), panels("montage", "epi")["xz"]
+    tile, x, y = Field(scene, "epi").brightest()
+    light = scene.photons["epi"][0]
+    row, column = np.unravel_index(light.argmax(), light.shape)
+    assert tile == row // 16 * 3 + column // 12
+    assert (x / 109 + 5.5, y / 109 + 7.5) == pytest.approx((column % 12, row % 16))
+    assert panel.label.startswith("XZ of one field")
+
+
+@pytest.mark.parametrize("level", [0, 128, 255])
+@pytest.mark.parametrize("on_paper", [False, True])
+def test_scale_bar_stands_out_from_any_ground(level: int, on_paper: bool) -> None:
+    picture = np.full((200, 200, 3), level, dtype=np.uint8)
+    part = drawing.with_scale_bar(picture, 10.0, on_paper)[170:, 80:].astype(int)
+    ink = 0 if on_paper else 255
+    around = part[19, -60]
+    assert abs(part - ink).min() == 0
+    assert abs(around - ink).min() > 150
+
+
 def test_each_colour_shows_its_own_objects() -> None:
     for view, side in (("red", np.less), ("green", np.greater)):
         columns = np.argwhere((panels("colours", view)["light"].picture == drawing.CYAN).all(axis=-1))[:, 1]
@@ -165,7 +245,7 @@ def test_depth_is_that_of_the_side_towards_the_objective() -> None:
     corners = np.array([[-50.0, -50, -7], [50, -50, -7], [50, 50, -7], [-50, 50, -7]])
     squares = np.concatenate([corners, corners + np.array([0, 0, 20])])
     faces = np.array([[0, 2, 1], [0, 3, 2], [4, 5, 6], [4, 6, 7]])
-    depth = depth_nm(Mesh(squares, faces), Grid((1, 5, 5), 30.0))
+    depth = depth_nm(Mesh(squares, faces), Window(5, 5, 30.0))
     assert np.isfinite(depth).sum() == 9
     assert depth[2, 2] == pytest.approx(-7)
 
@@ -196,6 +276,14 @@ def test_histogram_escapes_and_counts() -> None:
     assert "a &amp; b" in drawn
     assert drawn.count("<rect") == 3
     assert "<rect" not in histogram("none", [], "x")
+
+
+def test_logarithmic_counts_are_named_by_their_true_numbers() -> None:
+    drawn = histogram("n", [0.0] * 5000 + [1.0] * 10 + [2.0], "x", logarithmic=True)
+    ticks = Page(drawn).text
+    for count in ("10", "100", "1,000", "5,000"):
+        assert count in ticks
+    assert drawn.count("<rect") == 3
 
 
 SPEC = """\
@@ -272,8 +360,34 @@ def test_report_says_what_is_in_the_dataset(dataset: mishape.Dataset) -> None:
     assert str(dataset.folder) not in text
 
 
+def with_manifest(dataset: mishape.Dataset, **changes: Any) -> mishape.Dataset:
+    changed = copy.copy(dataset)
+    changed.manifest = dataset.manifest.model_copy(update=changes)
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        ("# yaml-language-server: $schema=x.json\n#  02 A & b.\n# More\nmishape: 1\n", "02 A & b."),
+        ("mishape: 1\n# late\n", UNTITLED),
+        ("", UNTITLED),
+    ],
+)
+def test_title_is_the_first_comment_of_the_scene(dataset: mishape.Dataset, text: str, title: str) -> None:
+    changed = with_manifest(dataset, spec_text=text)
+    assert Look(changed).title == title
+
+
+def test_splits_without_samples_are_named(dataset: mishape.Dataset) -> None:
+    assert "Warning" not in report(dataset)
+    splits = {"all": 0.9, "test": 0.1, "none": 0.0}
+    changed = with_manifest(dataset, splits=splits)
+    assert "Warning: no sample in test among all 3 samples" in Page(_splits(Look(changed))).text
+
+
 def test_large_datasets_are_looked_at_evenly() -> None:
-    numbers = _spaced(1_000_000, MAX_RECORDS)
+    numbers = spaced(1_000_000, MAX_RECORDS)
     assert (len(numbers), numbers[0], numbers[-1]) == (200, 0, 999_999)
-    assert _spaced(3, MAX_RECORDS) == [0, 1, 2]
-    assert _spaced(1, MAX_RECORDS) == [0]
+    assert spaced(3, MAX_RECORDS) == [0, 1, 2]
+    assert spaced(1, MAX_RECORDS) == [0]

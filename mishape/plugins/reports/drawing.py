@@ -21,6 +21,9 @@ ORANGE: Colour = (255, 140, 26)
 CYAN: Colour = (0, 190, 255)
 WHITE: Colour = (255, 255, 255)
 BLACK: Colour = (0, 0, 0)
+PAPER: Colour = (246, 246, 248)
+FRAME: Colour = (255, 221, 64)
+"""Around what another panel shows zoomed, and around that panel."""
 INSTANCES: tuple[Colour, ...] = (
     (230, 159, 0),
     (86, 180, 233),
@@ -31,7 +34,8 @@ INSTANCES: tuple[Colour, ...] = (
     (204, 121, 167),
 )
 """Told apart by colour-blind readers too (Okabe & Ito 2008)."""
-BAR_HEIGHT_PX, BAR_TEXT_PX = 4, 16
+BAR_HEIGHT_PX, BAR_TEXT_PX, BAR_CAPITAL_PX = 4, 16, 12
+VEIL = 0.65
 
 
 def grey(image: NDArray[Any], low: float, high: float) -> Picture:
@@ -60,11 +64,21 @@ def outline(mask: Mask) -> Mask:
     return np.asarray(mask & ~whole)
 
 
-def resized(picture: Picture, rows: int, columns: int, smooth: bool = False) -> Picture:
-    """Return a picture of another size: pixels stay squares when it grows and are averaged when it shrinks."""
-    shrinks = rows < picture.shape[0] or columns < picture.shape[1]
+def resized(
+    picture: Picture,
+    rows: int,
+    columns: int,
+    smooth: bool = False,
+    box: tuple[float, float, float, float] | None = None,
+) -> Picture:
+    """Return a picture, or its part (left, top, right, bottom), of another size.
+
+    Pixels stay squares when it grows and are averaged when it shrinks.
+    """
+    left, top, right, bottom = box or (0, 0, picture.shape[1], picture.shape[0])
+    shrinks = rows < bottom - top or columns < right - left
     method = Image.Resampling.BICUBIC if smooth else Image.Resampling.BOX if shrinks else Image.Resampling.NEAREST
-    return np.asarray(Image.fromarray(picture).resize((columns, rows), method))
+    return np.asarray(Image.fromarray(picture).resize((columns, rows), method, (left, top, right, bottom)))
 
 
 def round_length_nm(most_nm: float) -> float:
@@ -97,27 +111,43 @@ def write(draw: Any, left: int, base: int, text: str, size_px: int, colour: Colo
         draw.line([(stem, base - size_px // 4), (stem, base + round(size_px * 0.2))], fill=colour)
 
 
-def with_scale_bar(picture: Picture, nm_per_px: float) -> Picture:
+def with_frame(picture: Picture, left: float, top: float, right: float, bottom: float) -> Picture:
+    """Draw a thin frame around a part of a picture, or along its edges."""
+    image = Image.fromarray(picture)
+    corners = (max(left, 0), max(top, 0), min(right, image.width) - 1, min(bottom, image.height) - 1)
+    ImageDraw.Draw(image).rectangle([round(corner) for corner in corners], outline=FRAME)
+    return np.asarray(image)
+
+
+def with_scale_bar(picture: Picture, nm_per_px: float, on_paper: bool = False) -> Picture:
     """Draw a bar of a round length, at most 20 % of the width, with its label, into the lower right corner."""
     rows, columns = picture.shape[:2]
     length_nm = round_length_nm(max(0.2 * columns, 1.0) * nm_per_px)
     length_px, edge, size = max(1, round(length_nm / nm_per_px)), min(8, rows // 8), BAR_TEXT_PX
-    image = Image.fromarray(picture)
-    draw = ImageDraw.Draw(image)
-    ink, halo = (BLACK, WHITE) if picture[-rows // 4 :, -columns // 2 :].mean() > 128 else (WHITE, BLACK)
+    ink, ground = (BLACK, PAPER) if on_paper else (WHITE, BLACK)
     right, bottom = columns - edge - 1, rows - edge - 1
-    box = (right - length_px + 1, bottom - BAR_HEIGHT_PX + 1, right, bottom)
-    draw.rectangle((box[0] - 1, box[1] - 1, box[2] + 1, box[3] + 1), fill=halo)
-    draw.rectangle(box, fill=ink)
+    bar = (right - length_px + 1, bottom - BAR_HEIGHT_PX + 1, right, bottom)
     label = length_text(length_nm)
-    left, base = box[0] - text_width(label, size) - 6, bottom
+    wide = text_width(label, size)
+    left, base = bar[0] - wide - 6, bottom
     if left < 0:  # too narrow for both side by side
-        left, base = right - text_width(label, size), box[1] - 5
-    if left >= 0 and base >= size:
-        for dx, dy in ((-1, 0), (1, 0), (0, -1), (0, 1)):
-            write(draw, left + dx, base + dy, label, size, halo)
+        left, base = right - wide, bar[1] - 5
+    fits = left >= 0 and base >= size
+    first, highest = (min(left, bar[0]), base - BAR_CAPITAL_PX) if fits else bar[:2]
+    image = Image.fromarray(_veiled(picture, (first - 5, highest - 5, right + 6, bottom + 6), ground))
+    draw = ImageDraw.Draw(image)
+    draw.rectangle(bar, fill=ink)
+    if fits:
         write(draw, left, base, label, size, ink)
     return np.asarray(image)
+
+
+def _veiled(picture: Picture, box: tuple[int, int, int, int], ground: Colour) -> Picture:
+    """Lay a translucent ground over a box, so that what is written on it is legible over anything."""
+    left, top, right, bottom = (max(0, end) for end in box)
+    veiled, part = picture.copy(), np.s_[top:bottom, left:right]
+    veiled[part] = np.rint(picture[part] * (1 - VEIL) + np.array(ground) * VEIL)
+    return veiled
 
 
 def data_uri(image: Image.Image) -> str:

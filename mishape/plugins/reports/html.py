@@ -4,27 +4,31 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mishape.engine.execute import one_thread
 from mishape.engine.files import write_whole
 from mishape.engine.hooks import hookimpl
-from mishape.engine.scene import Scene
-from mishape.engine.simulate import simulate
-from mishape.plugins.reports.page import facts, figure, heading, page, paragraph, section, table, verbatim
+from mishape.plugins.reports.look import Look
+from mishape.plugins.reports.page import (
+    facts,
+    figure,
+    heading,
+    page,
+    paragraph,
+    prose,
+    section,
+    table,
+    verbatim,
+    warning,
+)
 from mishape.plugins.reports.svg import histogram
 
 if TYPE_CHECKING:
     from mishape.engine.dataset import Dataset
-    from mishape.engine.types import Sample
 
 NAME = "report.html"
-MAX_RECORDS, MAX_SHEETS = 200, 6
-WIDE_PX = 1400
 READING = """\
 mishape verify DATASET            # every file against its hash; some samples made anew
 
@@ -46,46 +50,7 @@ def report(dataset: Dataset) -> str:
     """Return the report: a pure function of the dataset's content, without dates and places."""
     look = Look(dataset)
     parts = (_summary, _splits, _sheets, _histograms, _views, _parameters, _origins, _spec, _use)
-    return page("mishape dataset", ["<h1>mishape dataset</h1>", *(part(look) for part in parts)])
-
-
-@dataclass(frozen=True)
-class Look:
-    """What the report reads of a dataset, once: some records, and fewer samples made anew."""
-
-    dataset: Dataset
-
-    @cached_property
-    def records(self) -> list[dict[str, Any]]:
-        """At most 200 records, evenly spaced."""
-        size = self.dataset.manifest.shard_size
-        return [self.dataset.shard(n // size).records[n % size] for n in _spaced(len(self.dataset), MAX_RECORDS)]
-
-    @cached_property
-    def objects(self) -> list[dict[str, Any]]:
-        """The objects of the records."""
-        return [thing for record in self.records for thing in record["objects"]]
-
-    @cached_property
-    def samples(self) -> list[Sample]:
-        """At most six samples, evenly spaced, made anew."""
-        numbers = _spaced(len(self.dataset), MAX_SHEETS)
-        return [one_thread(lambda n: simulate(self.dataset.spec.scene(n), describe=False), n) for n in numbers]
-
-    @cached_property
-    def scene(self) -> Scene:
-        """The first sample's scene."""
-        return self.dataset.spec.scene(0)
-
-    @property
-    def basis(self) -> str:
-        """Which records the numbers come from."""
-        total, looked = len(self.dataset), len(self.records)
-        return f"all {total} samples" if looked == total else f"{looked} evenly spaced samples of {total}"
-
-
-def _spaced(total: int, most: int) -> list[int]:
-    return sorted({round(n) for n in np.linspace(0, total - 1, min(total, most)).tolist()})
+    return page(look.title, [f"<h1>{prose(look.title)}</h1>", *(part(look) for part in parts)])
 
 
 def _summary(look: Look) -> str:
@@ -114,8 +79,11 @@ def _splits(look: Look) -> str:
     }
     whole = sum(splits.values())
     rows = [(name, f"{share / whole:.1%}", samples[name], len(shapes[name])) for name, share in splits.items()]
-    text = f"Counted in {look.basis}. Shapes of one split key stand in one split only."
-    return section("Splits", table(["split", "share asked for", "samples", "distinct shapes"], rows), paragraph(text))
+    parts = [table(["split", "share asked for", "samples", "distinct shapes"], rows)]
+    empty = [name for name, share in splits.items() if share > 0 and not samples[name]]
+    if empty:
+        parts.append(warning(f"no sample in {', '.join(empty)} among {look.basis}: make more samples to fill it."))
+    return section("Splits", *parts, paragraph(f"Counted in {look.basis}. No shape stands in two splits."))
 
 
 def _sheets(look: Look) -> str:
@@ -124,14 +92,14 @@ def _sheets(look: Look) -> str:
 
     text = (
         "Samples at even spacing, simulated anew. Blue: outline of the shapes' silhouette. Orange: the part of the "
-        "surface, seen from the objective, that is in focus in some plane; dashed lines are the focal planes."
+        "surface, seen from the objective, that is in focus in some plane; dashed lines are the focal planes. Yellow: "
+        "the part of the field that other panels show zoomed."
     )
     figures = []
     for sample in look.samples:
-        sheet = contact_sheet(sample)
         shapes = ", ".join(dict.fromkeys(shape.id for shape in sample.sources.values())) or "no shapes"
         caption = f"Sample {sample.scene.sample}, split {sample.scene.split}: {shapes}"
-        figures.append(figure(data_uri(sheet), caption, narrow=sheet.width < WIDE_PX))
+        figures.append(figure(data_uri(contact_sheet(sample)), caption))
     return section("Samples", paragraph(text), *figures)
 
 
@@ -141,7 +109,7 @@ def _histograms(look: Look) -> str:
         photons = [record["views"][view]["photons"] for record in look.records]
         counts = np.concatenate([sample.images[view].ravel() for sample in look.samples])
         plots.append(histogram(f"{view}: photons per sample", photons, "expected photons in all planes"))
-        plots.append(histogram(f"{view}: pixels, logarithmic", counts, "camera counts", logarithmic=True))
+        plots.append(histogram(f"{view}: pixels, spaced as log(1 + pixels)", counts, "camera counts", logarithmic=True))
     plots.append(histogram("emitters per object", [thing["emitters"] for thing in look.objects], "emitters"))
     text = f"From {look.basis}; camera counts from the {len(look.samples)} samples shown above."
     return section("Distributions", paragraph(text), f'<div class="plots">{"".join(plots)}</div>')

@@ -9,9 +9,9 @@ from typing import Any
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #181a20; --faint: #5a606c; --line: #d7dae0; --paper: #fff; --soft: #f5f6f8;
-  --bar: #3b74c4; }
+  --bar: #3b74c4; --warn: #b3400a; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e7e9ee; --faint: #9aa2b1; --line: #363b47; --paper: #14161b;
-  --soft: #1d2027; --bar: #7aa7e8; } }
+  --soft: #1d2027; --bar: #7aa7e8; --warn: #ffab70; } }
 * { box-sizing: border-box; }
 body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 0 auto;
   padding: 2rem clamp(1rem, 3vw, 3rem) 4rem; max-width: 1700px; }
@@ -23,9 +23,9 @@ figcaption { color: var(--faint); }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .92rem; }
 th, td { text-align: left; vertical-align: top; padding: .3rem 1.1rem .3rem 0; border-bottom: 1px solid var(--line); }
 th { color: var(--faint); font-weight: 500; } td { overflow-wrap: anywhere; } td.text { min-width: 26rem; }
-figure { margin: 0 0 1.4rem; } figure img { display: block; width: 100%; height: auto; background: #fff;
-  border: 1px solid var(--line); border-radius: 6px; } figcaption { font-size: .92rem; margin: .35rem 0 0; }
-figure img.narrow { width: auto; max-width: 100%; }
+figure { margin: 0 0 1.4rem; } figure .wide { border: 1px solid var(--line); border-radius: 6px; width: fit-content;
+  max-width: 100%; } figure img { display: block; max-width: none; background: #fff; }
+figcaption { font-size: .92rem; margin: .35rem 0 0; } .warning { color: var(--warn); font-weight: 500; }
 pre { background: var(--soft); border: 1px solid var(--line); border-radius: 6px; padding: .9rem 1.1rem;
   overflow-x: auto; font-size: .88rem; line-height: 1.45; }
 code { font-family: ui-monospace, monospace; font-size: .92em; }
@@ -62,6 +62,11 @@ def paragraph(text: str) -> str:
     return f"<p>{prose(text)}</p>"
 
 
+def warning(text: str) -> str:
+    """Return a paragraph of plain text that stands out."""
+    return f'<p class="warning">Warning: {prose(text)}</p>'
+
+
 def prose(text: str) -> str:
     """Return plain text as HTML, with what stands between backticks as code."""
     return re.sub(r"(`+)(.+?)\1", r"<code>\2</code>", escape(text))
@@ -88,10 +93,11 @@ def facts(pairs: Iterable[tuple[str, Any]]) -> str:
     return f'<div class="facts">{inner}</div>'
 
 
-def figure(uri: str, caption: str, narrow: bool) -> str:
-    """Return a picture, given as a data URI, with a caption."""
-    kind = ' class="narrow"' if narrow else ""
-    return f'<figure><img{kind} src="{uri}" alt="{escape(caption)}"><figcaption>{escape(caption)}</figcaption></figure>'
+def figure(uri: str, caption: str) -> str:
+    """Return a picture, given as a data URI, at its own size with a caption; where it is too wide, it scrolls."""
+    text = escape(caption)
+    picture = f'<div class="wide"><img src="{uri}" alt="{text}"></div>'
+    return f"<figure>{picture}<figcaption>{text}</figcaption></figure>"
 
 
 def verbatim(text: str) -> str:

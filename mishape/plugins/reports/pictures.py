@@ -10,15 +10,19 @@ from PIL import Image, ImageDraw
 
 from mishape.engine.execute import one_thread
 from mishape.engine.types import Sample
-from mishape.plugins.reports.drawing import Colour, shown_range, text_width, write
-from mishape.plugins.reports.panels import MAX_PLANES, Panel, panels_of
+from mishape.plugins.reports.drawing import Colour, text_width, write
+from mishape.plugins.reports.field import Field
+from mishape.plugins.reports.panels import MAX_PLANES, Panel, chosen_planes, panels_of
 
 MARGIN, GAP = 20, 14
-TITLE_PX, HEAD_PX, LABEL_PX = 23, 20, 17
-TITLE_SPACE, HEAD_SPACE, LABEL_SPACE, ROW_SPACE = 40, 34, 25, 26
+MAX_WIDTH_PX = 2000
+TITLE_PX, HEAD_PX, LABEL_PX, NOTE_PX = 23, 20, 17, 15
+TITLE_SPACE, HEAD_SPACE, LABEL_SPACE, LINE_SPACE, ROW_SPACE = 40, 32, 47, 12, 18
 INK: Colour = (24, 26, 32)
 FAINT: Colour = (90, 96, 108)
 LINE: Colour = (205, 208, 214)
+UNSPLIT = "all"
+"""Name of the one split of a dataset that is not split."""
 COLUMNS = (*(f"camera{slot}" for slot in range(MAX_PLANES)), "light", "mask", "instances", "xz", "surface")
 
 
@@ -30,35 +34,61 @@ class Row:
     note: str
     panels: Mapping[str, Panel]
 
-    @property
-    def height(self) -> int:
-        """Rows of pixels of the tallest panel."""
-        return max(len(panel.picture) for panel in self.panels.values())
+
+@dataclass(frozen=True)
+class Columns:
+    """Where each column of panels stands, the same for all views: its line, its left edge; and the width of all."""
+
+    line: Mapping[str, int]
+    left: Mapping[str, int]
+    width: int
+
+    def lines(self, row: Row) -> list[list[str]]:
+        """Return the names of a row's panels, line by line."""
+        numbers = sorted({self.line[name] for name in row.panels})
+        return [[name for name in row.panels if self.line[name] == number] for number in numbers]
 
 
 def contact_sheet(sample: Sample) -> Image.Image:
     """Draw a sample: per view the camera's planes, the noise-free light, masks, an XZ section and the surfaces."""
     rows = one_thread(_rows, sample)  # small products are no faster on more, and their last bits would differ
-    lefts, width = _columns(rows)
-    title, note = f"sample {sample.scene.sample}", _contents(sample)
-    texts = [(title, TITLE_PX, note), *((row.head, HEAD_PX, row.note) for row in rows)]
-    width = max([width, *(text_width(a, size) + 16 + text_width(b, LABEL_PX) + 2 * MARGIN for a, size, b in texts)])
-    height = MARGIN + TITLE_SPACE + sum(HEAD_SPACE + LABEL_SPACE + row.height + ROW_SPACE for row in rows)
-    sheet = Image.new("RGB", (width, height), "white")
-    draw = ImageDraw.Draw(sheet)
-    _headline(draw, MARGIN + TITLE_PX, *texts[0])
+    columns = _columns(rows)
+    texts = [(f"sample {sample.scene.sample}", TITLE_PX, _contents(sample))]
+    texts += [(row.head, HEAD_PX, row.note) for row in rows]
+    wide = [text_width(a, size) + 16 + text_width(b, LABEL_PX) + 2 * MARGIN for a, size, b in texts]
+    height = MARGIN + TITLE_SPACE + sum(_height(row, columns) for row in rows)
+    sheet = Image.new("RGB", (max([columns.width, *wide]), height), "white")
+    _headline(ImageDraw.Draw(sheet), MARGIN + TITLE_PX, *texts[0])
     top = MARGIN + TITLE_SPACE
     for row in rows:
-        _headline(draw, top + HEAD_PX, row.head, HEAD_PX, row.note)
-        for name, panel in row.panels.items():
-            write(draw, lefts[name], top + HEAD_SPACE + LABEL_PX, panel.label, LABEL_PX, INK)
-            _frame(sheet, draw, lefts[name], top + HEAD_SPACE + LABEL_SPACE, Image.fromarray(panel.picture))
-        top += HEAD_SPACE + LABEL_SPACE + row.height + ROW_SPACE
+        _draw_row(sheet, top, row, columns)
+        top += _height(row, columns)
     return sheet
 
 
 def _rows(sample: Sample) -> list[Row]:
     return [_row(sample, name) for name in sample.scene.views]
+
+
+def _height(row: Row, columns: Columns) -> int:
+    return HEAD_SPACE + ROW_SPACE + sum(_line_height(row, names) for names in columns.lines(row))
+
+
+def _line_height(row: Row, names: list[str]) -> int:
+    return LABEL_SPACE + max(len(row.panels[name].picture) for name in names) + LINE_SPACE
+
+
+def _draw_row(sheet: Image.Image, top: int, row: Row, columns: Columns) -> None:
+    draw = ImageDraw.Draw(sheet)
+    _headline(draw, top + HEAD_PX, row.head, HEAD_PX, row.note)
+    top += HEAD_SPACE
+    for names in columns.lines(row):
+        for name in names:
+            left, panel = columns.left[name], row.panels[name]
+            write(draw, left, top + LABEL_PX, panel.label, LABEL_PX, INK)
+            write(draw, left, top + LABEL_PX + NOTE_PX + 5, panel.note, NOTE_PX, FAINT)
+            _frame(sheet, draw, left, top + LABEL_SPACE, Image.fromarray(panel.picture))
+        top += _line_height(row, names)
 
 
 def _frame(sheet: Image.Image, draw: Any, left: int, top: int, picture: Image.Image) -> None:
@@ -71,40 +101,56 @@ def _headline(draw: Any, base: int, text: str, size_px: int, note: str) -> None:
     write(draw, MARGIN + text_width(text, size_px) + 16, base, note, LABEL_PX, FAINT)
 
 
-def _columns(rows: list[Row]) -> tuple[dict[str, int], int]:
-    """Return where each column of panels starts, and the sheet's width."""
-    lefts, left = {}, MARGIN
-    for name in COLUMNS:
-        panels = [row.panels[name] for row in rows if name in row.panels]
-        if panels:
-            lefts[name] = left
-            left += GAP + max(max(p.picture.shape[1], text_width(p.label, LABEL_PX)) for p in panels)
-    return lefts, left - GAP + MARGIN
+def _columns(rows: list[Row]) -> Columns:
+    """Return where columns stand: in as few lines as keep the sheet below its largest width, evenly filled."""
+    widths = {name: max(map(_width, found)) for name in COLUMNS if (found := [row.panels.get(name) for row in rows])}
+    widths = {name: width for name, width in widths.items() if width}
+    names = list(widths)
+    for parts in range(1, len(names) + 1):
+        count = -(-len(names) // parts)
+        lines = [names[start : start + count] for start in range(0, len(names), count)]
+        width = max(sum(widths[name] + GAP for name in line) for line in lines) - GAP + 2 * MARGIN
+        if width <= MAX_WIDTH_PX:
+            break
+    left = {name: MARGIN + sum(widths[n] + GAP for n in line[:i]) for line in lines for i, name in enumerate(line)}
+    return Columns({name: number for number, line in enumerate(lines) for name in line}, left, width)
+
+
+def _width(panel: Panel | None) -> int:
+    if panel is None:
+        return 0
+    texts = text_width(panel.label, LABEL_PX), text_width(panel.note, NOTE_PX)
+    return max(int(panel.picture.shape[1]), *texts)
 
 
 def _contents(sample: Sample) -> str:
     shapes = list(dict.fromkeys(shape.id for shape in sample.sources.values()))
     named = ", ".join(shapes[:3]) + (", ..." if len(shapes) > 3 else "")
     objects = f"{len(sample.shapes)} object{'' if len(sample.shapes) == 1 else 's'}"
-    return f"split {sample.scene.split};  {objects}{': ' if named else ''}{named};  {len(sample.emitters)} emitters"
+    split = f"split {sample.scene.split};  " if sample.scene.split != UNSPLIT else ""
+    return f"{split}{objects}{': ' if named else ''}{named};  {len(sample.emitters)} emitters"
 
 
 def _row(sample: Sample, name: str) -> Row:
-    view = sample.scene.views[name]
+    field = Field(sample, name)
+    view = field.view
     planes, rows, columns = view.grid.shape
+    shown = len(chosen_planes(view.grid.centers_nm()[0]))
     tiles = f", montage of {view.montage[0]} x {view.montage[1]}" if view.tiles > 1 else ""
-    low, high = shown_range(sample.images[name])
-    bright = shown_range(sample.photons[name])[1]
+    low, high = field.shown_range(sample.images[name])
+    bright = field.shown_range(sample.photons[name])[1]
     light = f"{bright:.0f}" if bright >= 100 else f"{bright:.3g}"
-    size = f"{planes} plane{'' if planes == 1 else 's'} of {rows} x {columns} px{tiles}, {view.grid.pixel_nm:g} nm/px"
-    scales = f"black to white: camera {low:.0f} to {high:.0f} counts, noise-free 0 to {light} photons"
+    rescaled = " (rescaled by sbr)" if getattr(view.noise, "rescales", False) else ""
+    count = f"{planes} plane{'' if planes == 1 else 's'}" if shown == planes else f"{shown} of {planes} planes"
+    size = f"{count} of {rows} x {columns} px{tiles}, {view.grid.pixel_nm:g} nm/px"
+    scales = f"black to white: camera {low:.0f} to {high:.0f} counts, noise-free 0 to {light} photons{rescaled}"
     kinds = f"{view.microscope.kind}, {view.noise.kind}"
-    return Row(name, f"{kinds};  {size};  {scales}", _centred(panels_of(sample, name), sample))
+    return Row(name, f"{kinds};  {size};  {scales}", _centred(panels_of(field), sample))
 
 
 def _centred(panels: dict[str, Panel], sample: Sample) -> dict[str, Panel]:
     """Put a view's few planes below the middle of another view's many."""
-    most = max(min(view.grid.shape[0], MAX_PLANES) for view in sample.scene.views.values())
+    most = max(len(chosen_planes(view.grid.centers_nm()[0])) for view in sample.scene.views.values())
     cameras = [panel for name, panel in panels.items() if name.startswith("camera")]
     first = (most - len(cameras)) // 2
     moved = {f"camera{first + slot}": panel for slot, panel in enumerate(cameras)}

@@ -3,20 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mishape.engine.geometry import crossings
 from mishape.engine.protocols import Microscope
 from mishape.engine.types import Emitters, Grid, Mesh, Points
-from mishape.plugins.reports.drawing import ORANGE, Picture
+from mishape.plugins.reports.drawing import ORANGE, PAPER, Picture
 
 LIGHT = np.array([-0.45, -0.55, -0.7]) / np.linalg.norm([-0.45, -0.55, -0.7])
 """Where the light comes from: the upper left, on the camera's side."""
 GREY = np.array([176.0, 180.0, 188.0])
-PAPER = np.array([246.0, 246.0, 248.0])
 SECTION_EMITTERS = 4000
 SECTION_REACH_NM, SECTION_STEP_NM, SECTION_DEPTH_NM = 4000.0, 20.0, 50.0
+
+
+@dataclass(frozen=True)
+class Window:
+    """A part of a field as a picture: unlike a `Grid` it may lie off the centre, and its pixels may be of any size."""
+
+    rows: int
+    columns: int
+    nm_per_px: float
+    x_nm: float = 0.0
+    y_nm: float = 0.0
+
+    def centers_nm(self) -> tuple[Points, Points]:
+        """Return the centres of rows and columns, nm."""
+        y = np.arange(self.rows, dtype=np.float64) - (self.rows - 1) / 2
+        x = np.arange(self.columns, dtype=np.float64) - (self.columns - 1) / 2
+        return y * self.nm_per_px + self.y_nm, x * self.nm_per_px + self.x_nm
+
+    def ends_nm(self) -> Points:
+        """Return the lowest and highest xy, (2, 2)."""
+        half = np.array([self.columns, self.rows]) * self.nm_per_px / 2
+        return np.array([self.x_nm, self.y_nm]) + np.stack([-half, half])
+
+    def about(self, box_nm: Points, margin_nm: float) -> Window:
+        """Return a window of the same number of pixels that lies in this one, about a box and a margin."""
+        low, high = self.ends_nm()
+        share = min(1.0, float(((np.ptp(box_nm, axis=0) + 2 * margin_nm) / (high - low)).max()))
+        room = (high - low) * share / 2
+        x, y = np.clip(box_nm.mean(axis=0), low + room, high - room)
+        return replace(self, nm_per_px=self.nm_per_px * share, x_nm=float(x), y_nm=float(y))
+
+    def finer(self, times: int) -> Window:
+        """Return the same part with smaller pixels."""
+        return replace(self, rows=self.rows * times, columns=self.columns * times, nm_per_px=self.nm_per_px / times)
 
 
 def joined(meshes: Iterable[Mesh]) -> Mesh:
@@ -29,14 +63,27 @@ def joined(meshes: Iterable[Mesh]) -> Mesh:
     return Mesh(np.concatenate([part.vertices_nm for part in parts]), np.concatenate(faces))
 
 
-def depth_nm(mesh: Mesh, grid: Grid) -> Points:
-    """Return, (Y, X), the z at which the surface is first met from the objective's side; inf where it is not."""
-    _, y, x = grid.centers_nm()
-    columns, rows = np.meshgrid(x, y)
-    line, z, _ = crossings(mesh, np.stack([columns.ravel(), rows.ravel()], axis=1))
-    depth = np.full(columns.size, np.inf)
-    np.minimum.at(depth, line, z)
-    return depth.reshape(columns.shape)
+def depth_nm(mesh: Mesh, window: Window) -> Points:
+    """Return, (Y, X), the z at which a closed surface is first met from the objective's side; inf where it is not.
+
+    A solid is entered through a face that looks at the objective: the others are left out.
+    """
+    depth = np.full((window.rows, window.columns), np.inf)
+    if not len(mesh.faces):
+        return depth
+    a, b, c = np.moveaxis(mesh.vertices_nm[mesh.faces, :2], 1, 0)
+    (x_b, y_b), (x_c, y_c) = (b - a).T, (c - a).T
+    towards = x_b * y_c < y_b * x_c
+    low, high = mesh.vertices_nm.min(axis=0), mesh.vertices_nm.max(axis=0)
+    y, x = window.centers_nm()
+    under_y, under_x = (y >= low[1]) & (y <= high[1]), (x >= low[0]) & (x <= high[0])
+    columns, rows = np.meshgrid(x[under_x], y[under_y])
+    front = Mesh(mesh.vertices_nm, mesh.faces[towards])
+    line, z, _ = crossings(front, np.stack([columns.ravel(), rows.ravel()], axis=1))
+    first = np.full(columns.size, np.inf)
+    np.minimum.at(first, line, z)
+    depth[np.ix_(under_y, under_x)] = first.reshape(columns.shape)
+    return depth
 
 
 def shaded(depth: Points, pixel_nm: float, bands_nm: Sequence[tuple[float, float]]) -> Picture:
@@ -71,8 +118,8 @@ def xz_section(microscope: Microscope, emitters: Emitters, x_nm: Points, z_nm: P
         middle = [float(x_nm.mean()), y_nm, 0.0]
         return np.asarray(microscope.image(Emitters(xyz - middle, photons), grid)[:, 0])
     depths, level = np.unique(np.rint(xyz[:, 2] / SECTION_DEPTH_NM), return_inverse=True)
-    radii = np.arange(0.0, SECTION_REACH_NM, SECTION_STEP_NM)
     distance = np.hypot(x_nm[None, :] - xyz[:, :1], y_nm - xyz[:, 1:2])
+    radii = np.arange(0.0, min(SECTION_REACH_NM, float(distance.max()) + SECTION_STEP_NM), SECTION_STEP_NM)
     index = np.minimum(distance / SECTION_STEP_NM, len(radii)).astype(np.int64)
     section = np.empty((len(z_nm), len(x_nm)))
     for row, focus in enumerate(z_nm):

@@ -26,7 +26,7 @@ def histogram(title: str, values: Sequence[float] | NDArray[Any], unit: str, log
     unit
         Name of the horizontal axis.
     logarithmic
-        Draw the bars' heights as the logarithm of 1 + count.
+        Draw the bars' heights as the logarithm of 1 + count: an empty bin has none, a bin of one a low bar.
     """
     numbers = np.asarray(values, dtype=np.float64)
     low, high = _ends(numbers)
@@ -46,9 +46,20 @@ def histogram(title: str, values: Sequence[float] | NDArray[Any], unit: str, log
         f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
         f'<text class="name" x="{LEFT}" y="14">{escape(title)}</text>{bars}'
         f'<path d="M{LEFT} {TOP}V{base}H{WIDTH - RIGHT}"/>{ticks}'
-        f'<text x="{LEFT - 6}" y="{TOP + 8}" text-anchor="end">{most:,}</text>'
-        f'<text x="{LEFT - 6}" y="{base}" text-anchor="end">0</text>'
+        f"{_levels(most, logarithmic)}"
         f'<text x="{LEFT + plot_width / 2}" y="{HEIGHT - 5}" text-anchor="middle">{escape(unit)}</text></svg>'
+    )
+
+
+def _levels(most: int, logarithmic: bool) -> str:
+    """Return the ticks of the counts: 0 and the highest bar, on a logarithmic axis some powers of ten between."""
+    powers = [10**n for n in range(1, len(str(most))) if 2 * 10**n < most] if logarithmic else []
+    levels = [0, *powers[:: -(-len(powers) // 4) or 1], most]
+    shares = np.log1p(levels) / math.log1p(most) if logarithmic else np.array(levels) / most
+    heights = TOP + (HEIGHT - TOP - BOTTOM) * (1 - shares)
+    return "".join(
+        f'<path d="M{LEFT} {y:.1f}h-4"/><text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{level:,}</text>'
+        for level, y in zip(levels, heights.tolist(), strict=True)
     )
 
 
