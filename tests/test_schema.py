@@ -156,6 +156,7 @@ def test_descriptions_and_presets_reach_the_editor(validator: Draft7Validator) -
     assert epi["description"].startswith("Widefield imaging")
     assert epi["properties"]["preset"]["anyOf"][0] == {"enum": ["epi1", "epi2"]}
     assert epi["properties"]["na"]["description"].startswith("Numerical aperture")
-    assert definitions["Grid"]["properties"]["pixel_nm"]["description"] == "Edge of a square pixel in object space, nm; 1 to 100000."
+    pixel = definitions["Grid"]["properties"]["pixel_nm"]
+    assert pixel["description"] == "Edge of a square pixel in object space, nm; 1 to 100000."
     described = [name for name, field in definitions["noises.scmos"]["properties"].items() if "description" in field]
     assert set(described) == set(definitions["noises.scmos"]["properties"]) - {"kind"}

@@ -23,8 +23,8 @@ class InFocus(Component):
     """Where, in each plane, some part of a shape lies within the in-focus band, (Z, Y, X) uint8.
 
     The band of a plane is the range of z in which a lone emitter's in-plane peak is at least half of its maximum
-    over z, measured from the microscope itself. ``view.in_focus_band_nm`` holds its two ends, one row per plane (of each
-    field of a montage in turn).
+    over z, measured from the microscope itself. ``view.in_focus_band_nm`` holds its two ends, one row per plane (of
+    each field of a montage in turn).
     """
 
     kind: Literal["in_focus"] = "in_focus"
