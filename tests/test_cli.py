@@ -15,6 +15,8 @@ import pytest
 from mishape.cli import main
 from mishape.engine import registry
 from mishape.engine.dataset import open_dataset
+from mishape.engine.files import sha256
+from mishape.engine.generate import generate
 from mishape.engine.ometiff import StackWriter
 
 SPHERE = "{kind: implicit, form: sphere, radius_nm: 250}"
@@ -146,9 +148,11 @@ def test_missing_scene(run: Run) -> None:
     assert run("check", "scene.yaml") == (2, "", message)
 
 
+UNREADABLE = "mesh file '{path}' cannot be read: "
 NO_SOLID = "mesh '{path}' is not the closed surface of a solid: "
 MESHES = {
     "empty": ("OFF\n0 0 0\n", NO_SOLID + "it has no faces"),
+    "no bytes": ("", UNREADABLE + "the file is empty"),
     "points only": (TETRAHEDRON.replace("4 4 0", "4 0 0").split("3 0 2")[0], NO_SOLID + "it has no faces"),
     "open": (
         TETRAHEDRON.replace("4 4 0", "4 3 0").replace("3 0 3 2\n", ""),
@@ -249,6 +253,77 @@ def test_a_full_disk_leaves_finished_shards_and_the_same_command_goes_on(
     assert run("verify", "out")[0] == 0
 
 
+NEUROPIL = SCENE.replace(SPHERE, "{kind: em_mesh, library: neuropil}").replace("samples: 4", "samples: 2")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The files of a dataset that nothing went wrong with."""
+    out = tmp_path_factory.mktemp("undisturbed")
+    (out / "scene.yaml").write_text(NEUROPIL.replace("masks_2d", "emitters"), encoding="utf-8")
+    generate(out / "scene.yaml", out / "d")
+    return contents(out / "d")
+
+
+def contents(out: Path) -> dict[str, bytes]:
+    return {path.relative_to(out).as_posix(): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("file", "finished"),
+    [
+        ("dataset.json", 0),
+        ("dataset.lock", 0),
+        ("emitters.npy", 0),
+        ("shard.json", 0),
+        ("vertices.npy", 2),
+        ("library.json", 2),
+        ("em_mesh-", 2),
+        ("report.html", 2),
+    ],
+)
+def test_a_disk_that_fills_up_anywhere(
+    file: str, finished: int, undisturbed: dict[str, bytes], run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = ("generate", written(NEUROPIL.replace("masks_2d", "emitters")), "-o", "out", "--workers", "1")
+    with monkeypatch.context() as patch:
+        for name in ("write_text", "open"):
+            patch.setattr(Path, name, full_at(file, getattr(Path, name)))
+        code, _, err = run(*make, "--progress", "none")
+    assert code == 1
+    assert err.startswith("error: the disk is full: ")
+    assert err.endswith(
+        " could not be written (No space left on device). Finished shards are intact: free some space and give the "
+        "same command again to go on\n"
+    )
+    assert [*Path("out").rglob("*.part"), *Path("out").rglob("*.lock")] == []
+    assert len(list(Path("out").rglob("shard.json"))) == finished
+    assert run(*make, "--progress", "none")[0] == 0
+    assert {name for name, data in contents(Path("out")).items() if data != undisturbed[name]} == {"dataset.json"}
+
+
+def full_at(file: str, write: Callable[..., object]) -> Callable[..., object]:
+    """Return the writing function for a disk that fills up when files of that name are begun."""
+
+    def call(path: Path, *arguments: object, **options: object) -> object:
+        if path.name.startswith(file) and arguments[:1] not in ((), ("rb",)):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(path, *arguments, **options)
+
+    return call
+
+
+def test_an_executor_is_chosen_by_name(run: Run) -> None:
+    make = ("generate", written(), "--samples", "2", "--workers", "1", "--progress", "none")
+    for executor in ("inline", "processes"):
+        assert run(*make, "-o", executor, "--executor", executor)[0] == 0
+    assert contents(Path("inline")) == contents(Path("processes"))
+    code, out, err = run(*make, "-o", "out", "--executor", "proceses")
+    assert (code, out) == (1, "")
+    assert err.startswith("error: unknown executor kind 'proceses': did you mean 'processes'?")
+    assert not Path("out").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -279,6 +354,22 @@ def test_a_plugin_file_is_used_by_worker_processes_too(before: bool, run: Run) -
     dataset = open_dataset("out")
     assert dataset[0].record["scene"]["views"]["epi"]["microscope"] == {"kind": "gauss", "sigma_nm": 150.0}
     assert run(*plugin, "plugins", "gauss", *([] if before else ["--plugin", "my_scope.py"]))[0] == 0
+
+
+def test_an_edited_plugin_file_is_another_version(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = written(SCENE.replace(EPI, "{kind: gauss, sigma_nm: 150}"))
+    make = ("--plugin", "my_scope.py", "generate", scene, "-o", "out", "--samples", "1", "--workers", "1")
+    versions = []
+    for text, expected in ((SCOPE, 0), (SCOPE.replace("/ 500", "/ 600"), 1)):
+        Path("my_scope.py").write_text(text)
+        versions.append(sha256(Path("my_scope.py")))
+        monkeypatch.setattr(registry, "_files", [])
+        monkeypatch.setattr(registry, "_from_files", {})
+        registry.load.cache_clear()
+        code, _, err = run(*make, "--progress", "none")
+        assert code == expected
+    assert f"  version of mishape_plugin_my_scope: {versions[0]} there, {versions[1]} here\n" in err
+    assert open_dataset("out").manifest.versions["mishape_plugin_my_scope"] == versions[0]
 
 
 PLUGINS = {
@@ -336,8 +427,7 @@ def test_plugins_are_listed_and_explained(run: Run) -> None:
     assert out.startswith("microscopes epi\n\nWidefield imaging")
     assert (
         "  na: Numerical aperture; 0 to 1.6, below the immersion index; no default: the preset's or yours. "
-        "[> 0, < 1.6, required]"
-        in out
+        "[> 0, < 1.6, required]" in out
     )
     code, _, err = run("plugins", "epy")
     assert code == 1

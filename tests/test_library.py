@@ -13,8 +13,10 @@ from mishape.engine import geometry as g
 from mishape.engine.errors import LibraryError
 from mishape.engine.library import Library, open_library, write_library
 from mishape.engine.meshing import mesh_of_implicit
+from mishape.engine.sources import content_hash
 from mishape.engine.types import Implicit, Mesh, Shape
 from mishape.plugins.shapes.em_mesh import EmMesh
+from mishape.testing import check_shape_source
 
 META = {"name": "balls", "source": "test", "licence": "CC0-1.0", "citation": "nobody"}
 
@@ -192,3 +194,25 @@ def test_shapes_of_a_library_come_through_em_mesh(folder: Path) -> None:
     assert source.keys() == {"ball0": "volume0", "ball1": "volume1", "ball2": "volume0"}
     shape = source.sample(np.random.default_rng(0), "ball1")
     assert (shape.id, shape.fold) == ("ball1", "volume1")
+
+
+def test_a_source_that_draws_its_listed_shapes_is_no_finite_source() -> None:
+    class Wobbling(EmMesh):
+        def sample(self, rng: np.random.Generator, id: str | None) -> Shape:
+            shape = super().sample(rng, id)
+            return shape.moved(np.eye(3), np.zeros(3), 1 + rng.random() / 100)
+
+    with pytest.raises(AssertionError, match=r"sample\(id='mito01'\) depends on the generator too: a dataset's copy"):
+        check_shape_source(Wobbling(library="neuropil"))
+
+
+def test_what_a_library_holds_is_hashed_by_its_files(folder: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "moved"
+    copy.mkdir()
+    for path in folder.iterdir():
+        (copy / path.name).write_bytes(path.read_bytes())
+    assert content_hash(EmMesh(library=str(copy))) == content_hash(EmMesh(library=str(folder)))
+    vertices = np.load(copy / "vertices.npy")
+    vertices[0] += 1
+    np.save(copy / "vertices.npy", vertices)
+    assert content_hash(EmMesh(library=str(copy))) != content_hash(EmMesh(library=str(folder)))

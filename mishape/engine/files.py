@@ -7,10 +7,14 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mishape.engine.errors import DatasetError
 
@@ -57,6 +61,19 @@ def whole_folder(folder: Path) -> Iterator[Path]:
 def write_text(path: Path, text: str) -> None:
     """Write a text file with the same bytes on every system."""
     path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def save_array(path: Path, array: NDArray[Any]) -> None:
+    """Write a .npy file."""
+    with path.open("wb") as file:
+        np.save(_Plain(file.write), array, allow_pickle=False)
+
+
+@dataclass(frozen=True)
+class _Plain:
+    """Hides from NumPy that it writes to a file: its short cut for files does not say that the disk is full."""
+
+    write: Callable[[bytes], int]
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mishape.engine.errors import LibraryError
-from mishape.engine.files import canonical, whole_folder, write_text
+from mishape.engine.files import canonical, save_array, whole_folder, write_text
 from mishape.engine.measures import measures
 from mishape.engine.packaged import package_folder, packaged_libraries
 from mishape.engine.types import Mesh, Shape
@@ -217,7 +217,7 @@ def write_library(
     ]
     with whole_folder(folder) as part:
         for name, array in rows.items():
-            np.save(part / f"{name}.npy", array, allow_pickle=False)
+            save_array(part / f"{name}.npy", array)
         write_text(part / INDEX, "".join(canonical(line) + "\n" for line in index))
         write_text(part / HEADER, canonical(header, indent=2) + "\n")
 

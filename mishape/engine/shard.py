@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mishape.engine import hooks
 from mishape.engine.errors import MishapeError, PluginError
 from mishape.engine.execute import one_thread
-from mishape.engine.files import canonical, disk_errors, sha256, whole_folder
+from mishape.engine.files import canonical, disk_errors, save_array, sha256, whole_folder
 from mishape.engine.library import write_library
 from mishape.engine.manifest import Manifest
 from mishape.engine.montage import tiled_grid
@@ -136,9 +136,9 @@ class _ShardWriter:
     def finish(self) -> None:
         self.open_files.close()
         for name, tables in self.tables.items():
-            np.save(self.folder / f"{name}.npy", np.concatenate(tables), allow_pickle=False)
+            save_array(self.folder / f"{name}.npy", np.concatenate(tables))
             offsets = np.cumsum([0, *(len(table) for table in tables)], dtype=np.int64)
-            np.save(self.folder / f"{name}.offsets.npy", offsets, allow_pickle=False)
+            save_array(self.folder / f"{name}.offsets.npy", offsets)
         if self.shapes:
             shapes, arrays = zip(*self.shapes.values(), strict=True)
             write_shapes(self.folder / SHAPES, "shapes made for this shard", shapes, arrays)
