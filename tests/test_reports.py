@@ -150,7 +150,7 @@ def test_zoomed_masks_lie_under_the_zoomed_outline() -> None:
     mask[170:, 100:] = fine[170:, 100:] = False  # the scale bar
     edge = 109 / field.shown.nm_per_px * 2 * (fine.sum() ** 0.5)
     assert (mask ^ fine).sum() < edge
-    assert shown["light"].nm_per_px == field.shown.nm_per_px < field.whole.nm_per_px / 3
+    assert shown["light"].nm_per_px == field.shown.nm_per_px < field.whole.nm_per_px / 2
 
 
 def test_brightest_pixel_of_small_shapes_is_not_saturated() -> None:

@@ -19,7 +19,7 @@ from mishape.plugins.truths.masks_2d import shown_objects
 
 SMALLEST_PX, LARGEST_PX = 200, 512
 """The longer side of a panel lies between these."""
-ZOOM_BELOW = 1 / 3
+ZOOM_BELOW = 1 / 2
 """Shapes that need less than this share of the field are shown zoomed."""
 BLUR_NM = 400.0
 """Room for the light around zoomed shapes."""

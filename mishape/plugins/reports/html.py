@@ -109,7 +109,9 @@ def _histograms(look: Look) -> str:
         photons = [record["views"][view]["photons"] for record in look.records]
         counts = np.concatenate([sample.images[view].ravel() for sample in look.samples])
         plots.append(histogram(f"{view}: photons per sample", photons, "expected photons in all planes"))
-        plots.append(histogram(f"{view}: pixels, spaced as log(1 + pixels)", counts, "camera counts", logarithmic=True))
+        plots.append(
+            histogram(f"{view}: pixels, on a log10(1 + count) scale", counts, "camera counts", logarithmic=True)
+        )
     plots.append(histogram("emitters per object", [thing["emitters"] for thing in look.objects], "emitters"))
     text = f"From {look.basis}; camera counts from the {len(look.samples)} samples shown above."
     return section("Distributions", paragraph(text), f'<div class="plots">{"".join(plots)}</div>')

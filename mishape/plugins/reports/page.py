@@ -24,7 +24,8 @@ figcaption { color: var(--faint); }
 th, td { text-align: left; vertical-align: top; padding: .3rem 1.1rem .3rem 0; border-bottom: 1px solid var(--line); }
 th { color: var(--faint); font-weight: 500; } td { overflow-wrap: anywhere; } td.text { min-width: 26rem; }
 figure { margin: 0 0 1.4rem; } figure .wide { border: 1px solid var(--line); border-radius: 6px; width: fit-content;
-  max-width: 100%; } figure img { display: block; max-width: none; background: #fff; }
+  max-width: 100%; } figure img { display: block; height: auto;
+  max-width: max(100%, 1300px); background: #fff; }
 figcaption { font-size: .92rem; margin: .35rem 0 0; } .warning { color: var(--warn); font-weight: 500; }
 pre { background: var(--soft); border: 1px solid var(--line); border-radius: 6px; padding: .9rem 1.1rem;
   overflow-x: auto; font-size: .88rem; line-height: 1.45; }
@@ -94,7 +95,7 @@ def facts(pairs: Iterable[tuple[str, Any]]) -> str:
 
 
 def figure(uri: str, caption: str) -> str:
-    """Return a picture, given as a data URI, at its own size with a caption; where it is too wide, it scrolls."""
+    """Return a picture, given as a data URI, with a caption; it shrinks while its text is legible, then scrolls."""
     text = escape(caption)
     picture = f'<div class="wide"><img src="{uri}" alt="{text}"></div>'
     return f"<figure>{picture}<figcaption>{text}</figcaption></figure>"
