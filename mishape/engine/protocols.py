@@ -24,7 +24,11 @@ class ShapeSource(Protocol):
     @property
     def kind(self) -> str: ...
     def keys(self) -> Mapping[str, str] | None:
-        """Return shape id -> split key (its fold, else the id) of a finite source; None for a generator."""
+        """Return shape id -> split key (its fold, else the id) of a finite source; None for a generator.
+
+        A source may have a field `ids` that narrows what its objects take; the keys are those of all shapes, so that
+        the same library is dealt to the splits in one way.
+        """
 
     def sample(self, rng: Generator, id: str | None) -> Shape:
         """Return the shape of that id (a finite source), or a new one (a generator): its own frame, nm, centred.
