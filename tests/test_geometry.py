@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
+from mishape.engine import columns
 from mishape.engine import geometry as g
 from mishape.engine.errors import ShapeError
 from mishape.engine.meshing import mesh_of_implicit
@@ -125,7 +126,7 @@ def test_inside_agrees_with_the_analytic_ball_except_between_chord_and_arc() -> 
     points = np.random.default_rng(3).uniform(-320, 320, (100_000, 3))
     radius = np.linalg.norm(points, axis=1)
     clear = np.abs(radius - 300) > 1
-    np.testing.assert_array_equal(g.inside_mesh(mesh, points)[clear], (radius < 300)[clear])
+    np.testing.assert_array_equal(columns.inside_mesh(mesh, points)[clear], (radius < 300)[clear])
 
 
 def test_lines_through_vertices_and_edges_cross_consistently() -> None:
@@ -136,7 +137,7 @@ def test_lines_through_vertices_and_edges_cross_consistently() -> None:
         np.concatenate([part.faces + 8 * number for number, part in enumerate(parts)]),
     )
     lines = np.array([[x, y] for x in np.arange(-1, 6, 0.5) for y in np.arange(-1, 6, 0.5)])
-    line, z, sign = g.crossings(mesh, lines)
+    line, z, sign = columns.crossings(mesh, lines)
     assert set(np.abs(sign)) == {1}
     np.testing.assert_array_equal(np.bincount(line, weights=sign, minlength=len(lines)), 0)
     covered = np.bincount(line, minlength=len(lines))
@@ -150,7 +151,7 @@ def test_crossings_sum_to_zero_on_random_degenerate_meshes() -> None:
     mesh = mesh_of_implicit(ball(300, 60))
     rounded = Mesh(np.round(mesh.vertices_nm / 40) * 40, mesh.faces)  # collapsed and upright faces, many ties
     lines = np.concatenate([np.round(rng.uniform(-320, 320, (2000, 2)) / 20) * 20, rounded.vertices_nm[:, :2]])
-    line, _, sign = g.crossings(rounded, lines)
+    line, _, sign = columns.crossings(rounded, lines)
     np.testing.assert_array_equal(np.bincount(line, weights=sign, minlength=len(lines)), 0)
 
 
@@ -160,7 +161,7 @@ def test_voxels_of_a_ball(implicit: bool) -> None:
     offset = np.array([31.0, -17.0, 11.0])
     solid = ball(250, 8)
     shape = Shape("b", implicit=solid) if implicit else Shape("b", mesh=mesh_of_implicit(solid))
-    voxels = g.voxelise(shape.moved(g.rotation_matrix(10, 20, 30), offset), grid)
+    voxels = columns.voxelise(shape.moved(g.rotation_matrix(10, 20, 30), offset), grid)
     z, y, x = grid.centers_nm()
     radius = np.sqrt((z[:, None, None] - 11) ** 2 + (y[:, None] + 17) ** 2 + (x - 31) ** 2)
     clear = np.abs(radius - 250) > 0.5
@@ -169,7 +170,7 @@ def test_voxels_of_a_ball(implicit: bool) -> None:
 
 def test_voxels_of_listed_planes_in_any_order() -> None:
     shape = Shape("b", mesh=mesh_of_implicit(ball(100, 10)))
-    voxels = g.voxelise(shape, Grid((3, 9, 9), pixel_nm=20, planes_nm=(90.0, -500.0, 0.0)))
+    voxels = columns.voxelise(shape, Grid((3, 9, 9), pixel_nm=20, planes_nm=(90.0, -500.0, 0.0)))
     assert voxels[2].sum() > voxels[0].sum() > 0 == voxels[1].sum()
 
 
@@ -186,12 +187,12 @@ def test_silhouette_and_slab_of_a_torus() -> None:
         clear = np.abs(ring - half_width) > 0.5
         np.testing.assert_array_equal(found[clear], (ring < half_width)[clear])
 
-    agree(g.silhouette(mesh, grid), 60)
-    agree(g.overlaps_slab(mesh, grid, -5, 5), 60)
-    agree(g.overlaps_slab(mesh, grid, 36, 1000), 48)
-    agree(g.overlaps_slab(mesh, grid, 36, 37), 48)
-    assert not g.overlaps_slab(mesh, grid, 61, 100).any()
-    assert not g.silhouette(g.move_mesh(mesh, np.eye(3), np.array([5000.0, 0, 0])), grid).any()
+    agree(columns.silhouette(mesh, grid), 60)
+    agree(columns.overlaps_slab(mesh, grid, -5, 5), 60)
+    agree(columns.overlaps_slab(mesh, grid, 36, 1000), 48)
+    agree(columns.overlaps_slab(mesh, grid, 36, 37), 48)
+    assert not columns.overlaps_slab(mesh, grid, 61, 100).any()
+    assert not columns.silhouette(g.move_mesh(mesh, np.eye(3), np.array([5000.0, 0, 0])), grid).any()
 
 
 def test_a_moved_implicit_is_the_moved_mesh() -> None:

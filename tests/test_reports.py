@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import mishape
-from mishape.engine.geometry import silhouette
+from mishape.engine.columns import silhouette
 from mishape.engine.types import Emitters, Grid, Mesh, Sample
 from mishape.plugins.microscopes.epi import Epi
 from mishape.plugins.reports import drawing

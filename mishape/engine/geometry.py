@@ -9,31 +9,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from mishape.engine.cells import CORNERS
-from mishape.engine.columns import crossings, inside_mesh, overlaps_slab, silhouette, voxelise
 from mishape.engine.errors import ShapeError
 from mishape.engine.types import Implicit, Mesh, Points
-
-__all__ = [
-    "PERSPECTIVES",
-    "centered",
-    "centroid",
-    "check_watertight",
-    "crossings",
-    "face_areas",
-    "flat_rotation",
-    "inside_mesh",
-    "mesh_area_nm2",
-    "mesh_volume_nm3",
-    "move_implicit",
-    "move_mesh",
-    "oriented_outward",
-    "overlaps_slab",
-    "random_rotation",
-    "rotation_matrix",
-    "sample_surface",
-    "silhouette",
-    "voxelise",
-]
 
 PERSPECTIVES = MappingProxyType(
     {

@@ -173,7 +173,7 @@ class Shape:
         """Tell which of (n, 3) points lie inside the solid."""
         if self.implicit is not None:
             return np.asarray(self.implicit.field(points_nm) < 0)
-        from mishape.engine.geometry import inside_mesh
+        from mishape.engine.columns import inside_mesh
 
         return inside_mesh(self.surface, points_nm)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mishape.engine.geometry import crossings
+from mishape.engine.columns import crossings
 from mishape.engine.protocols import Microscope
 from mishape.engine.types import Emitters, Grid, Mesh, Points
 from mishape.plugins.reports.drawing import ORANGE, PAPER, Picture

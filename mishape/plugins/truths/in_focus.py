@@ -11,9 +11,9 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from mishape.engine.columns import overlaps_slab
 from mishape.engine.component import Component
 from mishape.engine.extent import half_maximum_band
-from mishape.engine.geometry import overlaps_slab
 from mishape.engine.protocols import Microscope
 from mishape.engine.types import Emitters, Grid, Points, Raster, Sample
 from mishape.plugins.truths.masks_2d import shown_objects

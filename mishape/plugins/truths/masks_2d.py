@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from pydantic import model_validator
 
 from mishape.engine.arrays import to_numpy
+from mishape.engine.columns import silhouette
 from mishape.engine.component import Component, Flag
-from mishape.engine.geometry import silhouette
 from mishape.engine.types import Emitters, Grid, Raster, Sample
 
 

@@ -11,8 +11,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from pydantic import Field
 
+from mishape.engine.columns import voxelise
 from mishape.engine.component import Component, Real
-from mishape.engine.geometry import voxelise
 from mishape.engine.scene import View
 from mishape.engine.types import Grid, Raster, Sample
 from mishape.plugins.truths.masks_2d import shown_objects
