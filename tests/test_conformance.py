@@ -314,10 +314,16 @@ def test_sound_labeler_passes() -> None:
     [
         (Boxes(), "Boxes is no Labeler: it needs `kind` and label()"),
         (BareArray(), "label() returned ndarray, not Emitters"),
-        (Planar(), "xyz_nm has the shape (5, 2), not (n, 3)"),
-        (OnePhotonNumber(), "photons has the shape (1,) for 5 emitters: not (n,)"),
+        (
+            Planar(),
+            "image: emitters need (n, 3) positions and (n,) photons: (5, 2) and (5,)",
+        ),
+        (
+            OnePhotonNumber(),
+            "image: emitters need (n, 3) positions and (n,) photons: (5, 3) and (1,)",
+        ),
         (NoEmitters(), "label() gave no emitters: the image would be black"),
-        (LostEmitter(), "an emitter's position is NaN or infinite: its light would be lost"),
+        (LostEmitter(), "label() gives what no microscope can image: emitters need finite positions"),
         (NanPhotons(), "an emitter's photons are NaN or infinite"),
         (Darkening(), "an emitter has negative photons: it would darken the image"),
         (Unposed(), "outside the shape's bounds: the light would not be where the masks are"),

@@ -76,6 +76,11 @@ class Component(Model):
         """A hash of the canonical JSON of all parameters: the key of every cache."""
         return blake2b(self.model_dump_json().encode(), digest_size=16).hexdigest()
 
+    @property
+    def file_name(self) -> str:
+        """A short name for files about this component: its kind and the beginning of its digest."""
+        return f"{self.kind}-{self.digest[:12]}"
+
 
 class PluginField:
     """Annotates a field that holds a component of one family, chosen by ``kind``.

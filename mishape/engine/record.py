@@ -30,7 +30,8 @@ def _object(sample: Sample, number: int, thing: SceneObject) -> dict[str, Any]:
     return {
         "number": number,
         "shape_id": shape.id,
-        "library": library_name(thing),
+        # The dataset's copy of a finite source; a generator has none.
+        "library": None if thing.shape_id is None else thing.shape.file_name,  # type: ignore[attr-defined]
         "fold": shape.fold,
         "source": shape.source,
         "licence": shape.licence,
@@ -47,13 +48,6 @@ def _object(sample: Sample, number: int, thing: SceneObject) -> dict[str, Any]:
             if thing.tile < view.tiles and _truncated(sample, number, view)
         ],
     }
-
-
-def library_name(thing: SceneObject) -> str | None:
-    """Return the name of the dataset's copy of a finite source; None for a generator."""
-    if thing.shape_id is None:
-        return None
-    return f"{thing.shape.kind}-{thing.shape.digest[:12]}"  # type: ignore[attr-defined]
 
 
 def _truncated(sample: Sample, number: int, view: View) -> bool:

@@ -48,9 +48,9 @@ def copies_in(folder: Path) -> Iterator[None]:
 
 
 def copy_of(source: Any) -> Path | None:
-    """Return the folder of the copy that stands in for a source, if there is one: see `record.library_name`."""
+    """Return the folder of the copy that stands in for a source, if there is one."""
     folder = _copies.get()
-    copy = None if folder is None else folder / f"{source.kind}-{source.digest[:12]}"
+    copy = None if folder is None else folder / source.file_name
     return copy if copy is not None and copy.is_dir() and seal_of_copy(copy).is_file() else None
 
 
