@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mishape.engine.errors import MishapeError
 from mishape.engine.extent import PSF, Extent, extent_of
 from mishape.engine.optics import table_reader
 from mishape.engine.spreading import window_beta, window_spectrum
@@ -37,6 +38,8 @@ BAND_LIMIT = 0.45
 """Highest frequency, in cycles per grid point, that the spreading grid carries."""
 BAND_LEVEL = 5e-3
 """An OTF below this counts as ended."""
+MAX_POINTS = 10**8
+"""Points of the spreading grid in all planes: an operator of ten times as many single-precision numbers fills 4 GB."""
 STEPS_PER_WIDTH = 20
 """Radial table steps per lateral half width; cubic interpolation between them costs 1e-5 of the peak."""
 
@@ -101,14 +104,16 @@ def build_operator(psf: PSF, grid: Grid, extent: Extent, slab: int, padding: flo
     margin_nm = padding * _reach_nm(psf, extent, nodes, focuses)
     finer = _finer(psf, extent, grid.pixel_nm, focuses)
     size = _grid_size(grid, finer, margin_nm)
+    _refuse_too_large(size, grid, extent)
     step_nm = extent.lateral_nm / STEPS_PER_WIDTH
     distance = _distances(size, grid.pixel_nm / finer)
     radii = step_nm * np.arange(int(distance.max() / step_nm) + 4, dtype=np.float64)
     radial, axial = _factorise(psf, radii, nodes, focuses)
-    kernels = _on_grid(radial, distance, step_nm) * (grid.pixel_nm**2)
     beta = window_beta(BAND_LIMIT)
+    # One plane at a time: the double-precision kernels of all would need four times the operator's memory.
+    kernels = (_on_grid(plane, distance, step_nm) * grid.pixel_nm**2 for plane in radial[:, None])
     return Operator(
-        spectra=_spectra(kernels, finer, beta),
+        spectra=np.concatenate([_spectra(plane, finer, beta) for plane in kernels]),
         axial=axial,
         z_start_nm=float(nodes[0]),
         z_step_nm=float(nodes[1] - nodes[0]),
@@ -154,6 +159,16 @@ def _grid_size(grid: Grid, finer: int, margin_nm: float) -> tuple[int, int]:
     beyond = 2 * math.ceil(margin_nm / grid.pixel_nm)
     rows, columns = (next_fast_len((n + beyond) * finer, real=True) for n in grid.shape[1:])
     return rows, columns
+
+
+def _refuse_too_large(size: tuple[int, int], grid: Grid, extent: Extent) -> None:
+    planes = grid.shape[0]
+    if size[0] * size[1] * planes > MAX_POINTS:
+        raise MishapeError(
+            f"imaging {grid.shape} pixels of {grid.pixel_nm:g} nm with light that is {2 * extent.lateral_nm:.0f} nm "
+            f"wide needs {size[0]} x {size[1]} points in {planes} plane(s), more than {MAX_POINTS:.0e} in all: "
+            "use larger pixels, fewer planes or a smaller field"
+        )
 
 
 def _distances(size: tuple[int, int], spacing_nm: float) -> Points:

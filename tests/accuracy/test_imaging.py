@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from mishape.engine import imaging
+from mishape.engine.errors import MishapeError
 from mishape.engine.imaging import PSFMicroscope, direct_sum
 from mishape.engine.lowrank import build_operator
 from mishape.engine.types import Emitters, Grid, Points
@@ -363,3 +364,12 @@ def test_the_exact_sum_is_exact_at_wide_pixels() -> None:
     wide = direct_sum(EPI2, lone, Grid(shape=(1, 3, 3), pixel_nm=1000.0))[0]
     fine = direct_sum(EPI2, lone, Grid(shape=(1, 60, 60), pixel_nm=50.0))[0]
     np.testing.assert_allclose(wide, fine.reshape(3, 20, 3, 20).sum(axis=(1, 3)), atol=1e-4 * wide.max())
+
+
+def test_light_too_wide_for_the_pixels_is_refused() -> None:
+    """An objective of NA 0.02 has light 14 um wide: on pixels of 5 nm its reach would fill the memory."""
+    scope = Epi(na=0.02, emission_nm=550.0, immersion_index=1.0)
+    with pytest.raises(
+        MishapeError, match=r"light that is 14\d\d\d nm wide needs \d+ x \d+ points .*: use larger pixels"
+    ):
+        scope.image(emitter(0, 0, 0), Grid(shape=(1, 16, 16), pixel_nm=5.0))
