@@ -208,3 +208,21 @@ def test_origin_by_name() -> None:
         areas = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
         if origin == "surface":
             assert_allclose(np.average(corners.mean(axis=1), axis=0, weights=areas), 0, atol=1e-9)
+
+
+def test_a_detector_is_held_to_its_promise(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mishape.plugins.noises.none import NoNoise
+
+    monkeypatch.setattr(NoNoise, "detect", lambda self, photons, rng: photons)
+    with pytest.raises(mishape.PluginError, match=r"noise 'none' gave float64 .* must return uint16"):
+        mishape.simulate(scene_of({"shape": SPHERE}, grid={"shape": [1, 8, 8], "pixel_nm": 100}))
+
+
+@pytest.mark.parametrize("name", ["../../x", "epi.image", "a b", ""])
+def test_a_truth_cannot_name_another_file(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mishape.plugins.truths.emitters import EmitterTable
+
+    monkeypatch.setattr(EmitterTable, "measure", lambda self, sample, rng: {name: np.zeros((1, 1))})
+    scene = scene_of({"shape": SPHERE}, grid={"shape": [1, 8, 8], "pixel_nm": 100}, truths={"emitters": {}})
+    with pytest.raises(mishape.PluginError, match="gave an array named"):
+        mishape.simulate(scene)

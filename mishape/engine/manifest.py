@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from mishape.engine.component import Model, Whole
 from mishape.engine.errors import DatasetError
@@ -36,9 +36,9 @@ class Manifest(Model):
     """SHA-256 of the scene's data without `samples`."""
     seed: Whole
     """Seed of all random streams."""
-    samples: Whole
+    samples: Whole = Field(ge=1, le=100_000_000)
     """Number of samples."""
-    shard_size: Whole
+    shard_size: Whole = Field(ge=1, le=100_000)
     """Samples per shard; the last one may hold fewer."""
     splits: dict[str, float]
     """Share of each split."""

@@ -26,6 +26,8 @@ def _name(value: str) -> str:
 
 Name = Annotated[str, AfterValidator(_name), WithJsonSchema({"type": "string", "pattern": NAME})]
 """A name that is also part of a file name."""
+Place = Annotated[Real, Field(ge=-1e8, le=1e8)]
+"""A coordinate within 10 cm of the origin, nm."""
 Rotation = str | tuple[float, float, float]
 ROTATION_NAMES = ("uniform", "flat", *LISTS["perspectives"])
 
@@ -62,7 +64,7 @@ class PosePlan(Model):
     """Largest angle between the long axis and the image plane for ``flat``, degrees; 0 to 90; default 10."""
     scale: Real = Field(default=1.0, ge=0.001, le=1000)
     """Factor on every length of the shape; 0.001 to 1000; default 1, its true size."""
-    center_nm: tuple[Real, Real, Real] = (0.0, 0.0, 0.0)
+    center_nm: tuple[Place, Place, Place] = (0.0, 0.0, 0.0)
     """Where the shape's origin comes to lie, xyz in nm; default the centre of the field."""
     origin: Literal["own", "centroid", "surface", "box"] = "own"
     """Which point of the shape that is: the zero of its ``own`` frame (where its source centres it), the ``centroid``

@@ -136,6 +136,8 @@ class _ShardWriter:
     def finish(self) -> None:
         self.open_files.close()
         for name, tables in self.tables.items():
+            if len(tables) != self.samples:
+                raise PluginError(f"{name!r} was measured in {len(tables)} of {self.samples} samples: give it in all")
             save_array(self.folder / f"{name}.npy", np.concatenate(tables))
             offsets = np.cumsum([0, *(len(table) for table in tables)], dtype=np.int64)
             save_array(self.folder / f"{name}.offsets.npy", offsets)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from mishape.engine import montage
 from mishape.engine.arrays import to_numpy
+from mishape.engine.errors import PluginError
 from mishape.engine.posing import pose_of
 from mishape.engine.record import record_of
 from mishape.engine.scene import Scene, SceneObject
@@ -30,13 +32,22 @@ def simulate(scene: Scene, describe: bool = True) -> Sample:
     """
     fields = [_field(scene, tile) for tile in range(max(view.tiles for view in scene.views.values()))]
     sample = montage.join(scene, fields)
-    images = {
-        name: view.noise.detect(sample.photons[name], stream(scene.seed, scene.sample, Stage.NOISE, name))
-        for name, view in scene.views.items()
-    }
+    images = {name: _image(scene, name, sample.photons[name]) for name in scene.views}
     truths = {**sample.truths, **(_descriptions(sample) if describe else {})}
     sample = replace(sample, images=images, truths=truths)
     return replace(sample, record=record_of(sample))
+
+
+def _image(scene: Scene, name: str, photons: NDArray[np.float64]) -> NDArray[np.uint16]:
+    """Return what a view's detector records; a stranger's detector is held to its promise."""
+    noise = scene.views[name].noise
+    image = np.asarray(noise.detect(photons, stream(scene.seed, scene.sample, Stage.NOISE, name)))
+    if image.dtype != np.uint16 or image.shape != photons.shape:
+        raise PluginError(
+            f"noise {noise.kind!r} gave {image.dtype} of shape {image.shape}: detect() must return uint16 of the "
+            f"photons' shape {photons.shape}"
+        )
+    return image
 
 
 def _field(scene: Scene, tile: int) -> Sample:
@@ -81,8 +92,18 @@ def _truths(field: Sample, tile: int) -> dict[str, Raster | NDArray[Any]]:
     for kind, truth in field.scene.truths.items():
         if hasattr(truth, "measure"):
             rng = stream(field.scene.seed, field.scene.sample, Stage.TRUTH, f"{kind}.{tile}")
-            truths.update(truth.measure(field, rng))
+            measured = truth.measure(field, rng)
+            for name in measured:
+                _check_name(kind, name, field)
+            truths.update(measured)
     return truths
+
+
+def _check_name(kind: str, name: str, field: Sample) -> None:
+    """Refuse a truth's array whose name would not be a file's, or another file's."""
+    taken = name.endswith(".image") and name.removesuffix(".image") in field.scene.views
+    if taken or re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*", name) is None:
+        raise PluginError(f"truth {kind!r} gave an array named {name!r}: use 'view.{kind}' or {kind!r}")
 
 
 def _descriptions(sample: Sample) -> dict[str, NDArray[Any]]:

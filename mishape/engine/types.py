@@ -52,7 +52,7 @@ class Grid:
     """Edge of a square pixel in object space, nm; 1 to 100000."""
     z_step_nm: Annotated[float, Strict(), Field(gt=0, le=1e6), _NUMBER] | None = None
     """Distance between planes, nm; needed for more than one plane unless `planes_nm` lists them."""
-    planes_nm: tuple[Length, ...] | None = None
+    planes_nm: tuple[Annotated[Length, Field(ge=-1e8, le=1e8)], ...] | None = None
     """The planes' z, nm, any spacing and offset, in place of `z_step_nm`; a plane's z is the objective's travel,
     counted from where it is paraxially focused on the world's origin."""
 

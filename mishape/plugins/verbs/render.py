@@ -14,6 +14,7 @@ def render(
     sample: Annotated[int, typer.Option(min=0, help="Number of the sample.")] = 0,
 ) -> None:
     """Make one sample: OME-TIFFs of its images and masks, and a PNG contact sheet."""
+    from mishape.engine.errors import MishapeError, PluginError
     from mishape.engine.execute import one_thread
     from mishape.engine.files import disk_errors
     from mishape.engine.ometiff import StackWriter
@@ -23,15 +24,21 @@ def render(
     from mishape.plugins.reports.pictures import contact_sheet
 
     spec = load_spec(scene)
-    made = one_thread(simulate, spec.scene(sample))
-    stem = f"{scene.stem}-{sample:06d}"
+    resolved = spec.scene(sample)
+    try:
+        made = one_thread(simulate, resolved)
+    except (MishapeError, MemoryError):
+        raise
+    except Exception as error:  # a stranger's component may fail in any way
+        raise PluginError(f"sample {sample} failed: {type(error).__name__}: {error}") from error
+    stem, written = f"{scene.stem}-{sample:06d}", []
     with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         for name, raster in rasters_of(made).items():
             path = out / f"{stem}.{name}.ome.tif"
             with StackWriter(path, raster.grid, raster.data.dtype, 1, f"{spec.hash}/{sample}/{name}") as stack:
                 stack.write(0, raster.data)
-            print(path)
-        picture = out / f"{stem}.png"
-        contact_sheet(made).save(picture)
-        print(picture)
+            written.append(path)
+        written.append(out / f"{stem}.png")
+        contact_sheet(made).save(written[-1])
+    print("\n".join(map(str, written)))
