@@ -83,7 +83,7 @@ def test_verify_finds_what_was_altered(sphere_scene: dict[str, Any], tmp_path: P
     (faults,) = [mishape.verify(dataset).faults]
     assert faults == [
         "shards/000001/epi.image.ome.tif was altered (its SHA-256 differs): "
-        "delete the folder that holds it and run generate again"
+        "delete the folder shards/000001 and run generate again"
     ]
 
 

@@ -88,7 +88,9 @@ def _shard(dataset: Dataset, number: int) -> Check:
         seal = dataset.shard(number).seal
     except DatasetError as error:
         return 0, [str(error)]
-    faults = [f"{name}/{file} {fault}" for file, hash in seal.files.items() if (fault := _fault(folder / file, hash))]
+    faults = [
+        f"{name}/{file} {fault}" for file, hash in seal.files.items() if (fault := _fault(folder / file, hash, name))
+    ]
     extra = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} - {*seal.files, SEAL}
     faults += [f"{name}/{file} does not belong to the dataset" for file in sorted(extra)]
     if seal.samples != expected:
@@ -120,13 +122,14 @@ def _library(dataset: Dataset, name: str) -> Check:
     faults = [
         f"{path.relative_to(dataset.folder).as_posix()} {fault}"
         for path, digest in files.items()
-        if (fault := _fault(path, digest))
+        if (fault := _fault(path, digest, path.parent.relative_to(dataset.folder).as_posix()))
     ]
     return len(files), faults
 
 
-def _fault(path: Path, digest: str) -> str | None:
-    remedy = "delete the folder that holds it and run generate again"
+def _fault(path: Path, digest: str, part: str) -> str | None:
+    """Tell what is wrong with a file of a part of the dataset that is made as a whole."""
+    remedy = f"delete the folder {part} and run generate again"
     if not path.is_file():
         return f"is missing: {remedy}"
     return None if sha256(path) == digest else f"was altered (its SHA-256 differs): {remedy}"
