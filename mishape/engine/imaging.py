@@ -34,7 +34,7 @@ class PSFMicroscope(Component):
     """Base of microscopes that are described by a PSF: give `psf`, get `image`.
 
     A third party's microscope subclasses this, names its ``kind`` and parameters, and implements `psf`; pixel
-    integration, positions off the grid, planes and batching are done here.
+    integration, positions off the grid and planes are done here.
     """
 
     @abstractmethod
