@@ -20,7 +20,7 @@ from mishape.engine import arrays
 from mishape.engine.component import Component
 from mishape.engine.extent import Extent
 from mishape.engine.lowrank import Operator, build_operator, extent_on, slab_depth_nm
-from mishape.engine.optics import cubic_weights
+from mishape.engine.radial import cubic_weights
 from mishape.engine.spreading import axis_weights
 from mishape.engine.types import Array, Emitters, Grid, Points
 

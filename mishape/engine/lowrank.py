@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mishape.engine.errors import MishapeError
 from mishape.engine.extent import PSF, Extent, extent_of
-from mishape.engine.optics import table_reader
+from mishape.engine.radial import table_reader
 from mishape.engine.spreading import window_beta, window_spectrum
 from mishape.engine.types import Grid, Points
 

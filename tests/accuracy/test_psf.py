@@ -11,7 +11,8 @@ from scipy.integrate import simpson
 from scipy.optimize import brentq
 from scipy.special import jv
 
-from mishape.engine.optics import average_over_disk, vector_psf
+from mishape.engine.optics import vector_psf
+from mishape.engine.radial import average_over_disk
 from mishape.engine.types import Points
 from mishape.plugins.microscopes.confocal import Confocal
 from mishape.plugins.microscopes.epi import Epi

@@ -9,7 +9,8 @@ from pydantic import Field, model_validator
 
 from mishape.engine.component import Real
 from mishape.engine.imaging import PSFMicroscope
-from mishape.engine.optics import average_over_disk, vector_psf
+from mishape.engine.optics import vector_psf
+from mishape.engine.radial import average_over_disk
 from mishape.engine.types import Points
 
 STEPS_PER_WAVE = 64
