@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 from hashlib import blake2b
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import (
@@ -22,6 +23,7 @@ from pydantic_core import CoreSchema, InitErrorDetails, core_schema
 
 from mishape.engine import registry
 from mishape.engine.errors import PluginError
+from mishape.engine.inputs import input_hash
 from mishape.engine.wording import problem, reword, shown, suggestion
 
 Real = Annotated[float, Strict()]
@@ -71,10 +73,15 @@ class Component(Model):
             raise _at("preset", text, name)
         return {**cls.presets[name], **data}
 
+    def input_files(self) -> Mapping[str, Path]:
+        """Return the files that the component reads, by parameter: what is in them is part of its digest."""
+        return {}
+
     @cached_property
     def digest(self) -> str:
-        """A hash of the canonical JSON of all parameters: the key of every cache."""
-        return blake2b(self.model_dump_json().encode(), digest_size=16).hexdigest()
+        """A hash of the canonical JSON of all parameters and of the files that they name: the key of every cache."""
+        content = "".join(f"{name} {input_hash(path)}" for name, path in self.input_files().items())
+        return blake2b((self.model_dump_json() + content).encode(), digest_size=16).hexdigest()
 
     @property
     def file_name(self) -> str:
