@@ -90,9 +90,7 @@ def _refuse_odd(path: Path, series: Any) -> None:
         raise MishapeError(f"{str(path)!r} has the axes {axes}: expected one channel and one time point")
     size = int(np.prod([int(length) for length in series.shape])) * 8
     if size > MAX_BYTES:
-        raise MishapeError(
-            f"{str(path)!r} would fill {size / 1e9:.1f} GB: at most {MAX_BYTES / 1e9:.1f} are read; crop it"
-        )
+        raise MishapeError(f"{str(path)!r} would fill {size / 1e9:.1f} GB: crop it to {MAX_BYTES / 1e9:.1f} GB at most")
 
 
 def _sizes(tiff: Any) -> tuple[tuple[float, float] | None, float | None]:
