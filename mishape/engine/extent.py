@@ -17,10 +17,13 @@ DOUBLINGS = 16
 
 @dataclass(frozen=True)
 class Extent:
-    """A PSF's half width at half maximum in the focal plane, and half the axial range above half maximum, nm."""
+    """A PSF's half width at half maximum where it is sharp, and the axial range above half maximum, nm."""
 
     lateral_nm: float
     axial_nm: float
+    """Half of that range."""
+    shift_nm: float
+    """How far its middle lies from the plane: spherical aberration moves it."""
 
 
 def extent_of(psf: PSF, focus_nm: float, unit_nm: float) -> Extent:
@@ -47,7 +50,7 @@ def extent_of(psf: PSF, focus_nm: float, unit_nm: float) -> Extent:
     left, right = half_maximum_band(lambda r: psf(np.abs(r), middle, focus_nm)[0], 0.0, unit_nm)
     if right - left >= unit_nm * 2**DOUBLINGS:
         raise MishapeError(f"this PSF does not fall to half of its maximum within {right:g} nm: is its unit nm?")
-    return Extent((right - left) / 2, (high - low) / 2)
+    return Extent((right - left) / 2, (high - low) / 2, float(middle[0]) - focus_nm)
 
 
 def half_maximum_band(response: Callable[[Points], Points], center_nm: float, unit_nm: float) -> tuple[float, float]:

@@ -22,6 +22,7 @@ from mishape.engine.extent import Extent
 from mishape.engine.lowrank import Operator, build_operator, extent_on, slab_depth_nm
 from mishape.engine.radial import cubic_weights
 from mishape.engine.spreading import axis_weights
+from mishape.engine.tables import tabulated
 from mishape.engine.types import Array, Emitters, Grid, Points
 
 NODES_PER_WIDTH = 2.5
@@ -55,6 +56,13 @@ class PSFMicroscope(Component):
         (n_z, n_r) float64. A widefield PSF integrates to 1 over each unbounded plane.
         """
 
+    def integrated_axes(self) -> tuple[bool, bool]:
+        """Return whether a pixel integrates over its height (y) and its width (x); what it does not, it samples.
+
+        A sampled axis counts as the pixel's size times the light at its centre.
+        """
+        return True, True
+
     def focus_in_sample_nm(self, planes_nm: Points) -> Points:
         """Return the world z that is in focus at each plane; the same where refractive indices match."""
         return planes_nm
@@ -73,22 +81,28 @@ def direct_sum(microscope: PSFMicroscope, emitters: Emitters, grid: Grid) -> NDA
     xyz, photons = arrays.to_numpy(emitters.xyz_nm), arrays.to_numpy(emitters.photons)
     z, y, x = grid.centers_nm()
     lateral_nm = extent_on(microscope.psf, grid).lateral_nm
-    count = 3 + math.ceil(NODES_PER_WIDTH * grid.pixel_nm / lateral_nm)
-    nodes, weights = np.polynomial.legendre.leggauss(count)
-    inside = nodes * grid.pixel_nm / 2
+    along_y, along_x = (_pixel_rule(grid.pixel_nm, lateral_nm, axis) for axis in microscope.integrated_axes())
     step_nm = lateral_nm / 32
     image = np.zeros(grid.shape)
     for position, light in zip(xyz, photons, strict=True):
-        dx = (x[:, None] + inside - position[0]).ravel()
-        dy = (y[:, None] + inside - position[1]).ravel()
+        dx = (x[:, None] + along_x[0] - position[0]).ravel()
+        dy = (y[:, None] + along_y[0] - position[1]).ravel()
         where = np.hypot(dy[:, None], dx[None, :]) / step_nm
         radii = step_nm * np.arange(int(where.max()) + 4, dtype=np.float64)
         index, share = cubic_weights(where)
         for plane, focus in enumerate(z):
             density = (microscope.psf(radii, position[2:], focus)[0][index] * share).sum(axis=-1)
-            cells = density.reshape(len(y), count, len(x), count)
-            image[plane] += light * (grid.pixel_nm / 2) ** 2 * np.einsum("yaxb,a,b->yx", cells, weights, weights)
+            cells = density.reshape(len(y), len(along_y[0]), len(x), len(along_x[0]))
+            image[plane] += light * np.einsum("yaxb,a,b->yx", cells, along_y[1], along_x[1])
     return image
+
+
+def _pixel_rule(pixel_nm: float, lateral_nm: float, integrated: bool) -> tuple[Points, Points]:
+    """Return nodes and weights, nm, of a rule along a pixel's side: Gauss-Legendre, or the centre alone."""
+    if not integrated:
+        return np.zeros(1), np.array([pixel_nm])
+    nodes, weights = np.polynomial.legendre.leggauss(3 + math.ceil(NODES_PER_WIDTH * pixel_nm / lateral_nm))
+    return nodes * pixel_nm / 2, weights * pixel_nm / 2
 
 
 @dataclass(frozen=True)
@@ -110,11 +124,16 @@ _operators: OrderedDict[tuple[_Key, int], Operator] = OrderedDict()
 
 def _operator(key: _Key, slab: int) -> Operator:
     """Return a slab's operator, the most recently used ones from memory."""
-    operator = _operators.pop((key, slab), None) or build_operator(key.microscope.psf, key.grid, _extent(key), slab)
+    operator = _operators.pop((key, slab), None) or _built(key, slab)
     _operators[key, slab] = operator
     while len(_operators) > 1 and sum(held.spectra.nbytes for held in _operators.values()) > CACHED_BYTES:
         _operators.popitem(last=False)
     return operator
+
+
+def _built(key: _Key, slab: int) -> Operator:
+    psf, integrated = tabulated(key.microscope), key.microscope.integrated_axes()
+    return build_operator(psf, key.grid, _extent(key), slab, integrated)
 
 
 def fast_image(microscope: PSFMicroscope, emitters: Emitters, grid: Grid) -> Array:

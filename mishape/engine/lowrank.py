@@ -87,7 +87,14 @@ def extent_on(psf: PSF, grid: Grid) -> Extent:
     return extent_of(psf, float(focuses[np.argmin(np.abs(focuses))]), grid.pixel_nm)
 
 
-def build_operator(psf: PSF, grid: Grid, extent: Extent, slab: int, padding: float = 1.0) -> Operator:
+def build_operator(
+    psf: PSF,
+    grid: Grid,
+    extent: Extent,
+    slab: int,
+    integrated: tuple[bool, bool] = (True, True),
+    padding: float = 1.0,
+) -> Operator:
     """Build the operator for the emitters of one slab: z from slab - 1/2 to slab + 1/2 slab depths.
 
     Parameters
@@ -96,6 +103,8 @@ def build_operator(psf: PSF, grid: Grid, extent: Extent, slab: int, padding: flo
         ``psf(r_nm, z_nm, focus_nm)`` as in `PSFMicroscope`.
     extent
         Its `extent_on` the grid.
+    integrated
+        Whether a pixel integrates over its height (y) and its width (x), rather than sampling the centre.
     padding
         Multiplies the reach beyond the field that is taken into account; the image hardly depends on it.
     """
@@ -113,7 +122,7 @@ def build_operator(psf: PSF, grid: Grid, extent: Extent, slab: int, padding: flo
     # One plane at a time: the double-precision kernels of all would need four times the operator's memory.
     kernels = (_on_grid(plane, distance, step_nm) * grid.pixel_nm**2 for plane in radial[:, None])
     return Operator(
-        spectra=np.concatenate([_spectra(plane, finer, beta) for plane in kernels]),
+        spectra=np.concatenate([_spectra(plane, finer, integrated, beta) for plane in kernels]),
         axial=axial,
         z_start_nm=float(nodes[0]),
         z_step_nm=float(nodes[1] - nodes[0]),
@@ -145,7 +154,7 @@ def _finer(psf: PSF, extent: Extent, pixel_nm: float, focuses: Points) -> int:
     focus = float(focuses[np.argmin(np.abs(focuses))])
     radii = extent.lateral_nm * np.arange(0, 24, 1 / STEPS_PER_WIDTH)
     taper = np.cos(math.pi / 2 * radii / radii[-1]) ** 2
-    ring = psf(radii, np.array([focus]), focus)[0] * taper * radii
+    ring = psf(radii, np.array([focus + extent.shift_nm]), focus)[0] * taper * radii
     frequency = np.linspace(0, 4, 321) / extent.lateral_nm
     otf = np.abs(j0(2 * math.pi * np.multiply.outer(frequency, radii)) @ ring)
     ends = frequency[otf > BAND_LEVEL * otf[0]].max()
@@ -215,15 +224,19 @@ def _on_grid(radial: Points, distance: Points, step_nm: float) -> Points:
     return values[:, where.reshape(distance.shape)].reshape(*radial.shape[:2], *distance.shape)
 
 
-def _spectra(kernels: Points, finer: int, beta: float) -> NDArray[np.complex64]:
+def _spectra(kernels: Points, finer: int, integrated: tuple[bool, bool], beta: float) -> NDArray[np.complex64]:
     """Return the kernels' OTFs with the pixel's area integrated and the spreading window divided out.
 
     Single precision is a thousand times finer than the low rank's own error, at half the memory.
     """
     from scipy.fft import fftfreq, rfft2, rfftfreq
 
-    rows, columns = fftfreq(kernels.shape[-2]), rfftfreq(kernels.shape[-1])
-    # A pixel is `finer` grid points wide; np.sinc(x) = sin(pi x) / (pi x).
-    along_rows, along_columns = (np.sinc(f * finer) / window_spectrum(f, beta) for f in (rows, columns))
+    def transfer(frequency: Points, integrates: bool) -> Points:
+        # A pixel is `finer` grid points wide; np.sinc(x) = sin(pi x) / (pi x).
+        pixel = np.sinc(frequency * finer) if integrates else 1.0
+        return np.asarray(pixel / window_spectrum(frequency, beta))
+
+    along_rows = transfer(fftfreq(kernels.shape[-2]), integrated[0])
+    along_columns = transfer(rfftfreq(kernels.shape[-1]), integrated[1])
     spectra: NDArray[np.complex128] = rfft2(kernels)
     return (spectra * along_rows[:, None] * along_columns).astype(np.complex64)

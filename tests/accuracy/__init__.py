@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from mishape.engine.types import Emitters
+from mishape.engine.media import same_everywhere
+from mishape.engine.optics import Optics, radial_psf
+from mishape.engine.types import Emitters, Points
 from mishape.plugins.microscopes.confocal import Confocal
 from mishape.plugins.microscopes.epi import Epi
 
@@ -21,3 +23,8 @@ NAMES = ["epi1", "epi2", "con1"]
 def emitter(x_nm: float, y_nm: float, z_nm: float = 0.0, photons: float = 1000.0) -> Emitters:
     """One emitter."""
     return Emitters(np.array([[x_nm, y_nm, z_nm]]), np.array([photons]))
+
+
+def matched_psf(r_nm: Points, z_nm: Points, na: float, wavelength_nm: float, index: float = 1.515) -> Points:
+    """The vector PSF in media of one index."""
+    return radial_psf(Optics(na, wavelength_nm, same_everywhere(index)), r_nm, z_nm)

@@ -11,13 +11,12 @@ from scipy.integrate import simpson
 from scipy.optimize import brentq
 from scipy.special import jv
 
-from mishape.engine.optics import vector_psf
 from mishape.engine.radial import average_over_disk
 from mishape.engine.types import Points
 from mishape.plugins.microscopes.confocal import Confocal
 from mishape.plugins.microscopes.epi import Epi
 
-from . import CON1, EPI1, EPI2
+from . import CON1, EPI1, EPI2, matched_psf
 
 OIL = 1.515
 ZERO = np.zeros(1)
@@ -111,7 +110,7 @@ def test_every_plane_carries_all_light(scope: Epi, z_nm: float) -> None:
 def test_quadrature_has_converged(na: float, index: float) -> None:
     """Against Simpson's rule on 6001 nodes in another variable: 1e-9 of the peak, as `pupil_nodes` promises."""
     r, z = np.array([0.0, 3.0, 150, 1000, 5000, 20_000]), np.array([0.0, 310, -2000, 8000])
-    ours, theirs = vector_psf(r, z, na, 600.0, index), independent_psf(r, z, na, 600.0, index)
+    ours, theirs = matched_psf(r, z, na, 600.0, index), independent_psf(r, z, na, 600.0, index)
     np.testing.assert_allclose(ours / ours[0, 0], theirs / theirs[0, 0], atol=1e-9)
 
 
@@ -130,7 +129,7 @@ def test_average_over_disk_is_the_2d_integral(radius_nm: float, z_nm: float) -> 
     """Against a polar Gauss rule centred on the disk, on exact distances: 1e-6 of the largest value."""
 
     def density(r: Points) -> Points:
-        return vector_psf(r, np.array([z_nm]), 1.4, 600.0, OIL)
+        return matched_psf(r, np.array([z_nm]), 1.4, 600.0, OIL)
 
     step_nm = 600 / 1.4 / 64
     offsets = np.array([0.0, 4.0, 90, 261.4, 700, 1300, 2500])
@@ -156,7 +155,7 @@ def test_wide_pinhole_leaves_the_excitation() -> None:
     At 40 AU 0.7 % of the emission, varying little across the spot, is still cut off: 0.2 % in shape.
     """
     r = np.linspace(0, 1500, 61)
-    wide, excitation = con(40).psf(r, ZERO)[0], vector_psf(r, ZERO, 1.4, 561.0, OIL)[0]
+    wide, excitation = con(40).psf(r, ZERO)[0], matched_psf(r, ZERO, 1.4, 561.0, OIL)[0]
     np.testing.assert_allclose(wide / wide[0], excitation / excitation[0], atol=2e-3)
     assert 0.985 < wide[0] / excitation[0] < 1
     assert lateral(con(40)) == pytest.approx(226, rel=0.02)
@@ -165,7 +164,7 @@ def test_wide_pinhole_leaves_the_excitation() -> None:
 def test_closed_pinhole_multiplies_the_psfs() -> None:
     """Test 11: pinhole -> 0 has the shape h_ex h_em, FWHM 167 +- 2 nm, and a signal proportional to its area."""
     r = np.linspace(0, 1000, 41)
-    product = vector_psf(r, ZERO, 1.4, 561.0, OIL)[0] * vector_psf(r, ZERO, 1.4, 600.0, OIL)[0]
+    product = matched_psf(r, ZERO, 1.4, 561.0, OIL)[0] * matched_psf(r, ZERO, 1.4, 600.0, OIL)[0]
     tiny = con(0.01).psf(r, ZERO)[0]
     np.testing.assert_allclose(tiny / tiny[0], product / product[0], atol=1e-3)
     assert lateral(con(0.01)) == pytest.approx(167, abs=2)
