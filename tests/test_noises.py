@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from mishape.engine.errors import MishapeError
+from mishape.plugins.noises.emccd import Emccd
 from mishape.plugins.noises.none import NoNoise
 from mishape.plugins.noises.pmt import Pmt
 from mishape.plugins.noises.poisson import Poisson
@@ -45,6 +46,8 @@ ALL = [
     Poisson(background=20),
     Poisson(background=100, sbr=3),
     Scmos(background=10),
+    Emccd(background=10),
+    Emccd(em_gain=1),
     Pmt(),
     Pmt(mode="counting"),
 ]
@@ -76,6 +79,8 @@ def test_nan_is_refused(noise: Any) -> None:
         (NoNoise(), 65535),
         (Poisson(), 65535),
         (Scmos(offset_spread=0, gain_spread=0, read_noise_e=0), 100 + round(45000 / 0.7)),
+        (Emccd(), 65535),
+        (Emccd(em_gain=1, offset_spread=0, read_noise_e=0), 100 + 80000 // 5),
         (Pmt(), 65535),
         (Pmt(mode="counting", dwell_us=1, dead_time_ns=50), 20),
     ],

@@ -9,12 +9,12 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from pydantic import Field
 
-from mishape.engine.component import Component, Real, Whole
+from mishape.engine.component import Real, Whole
 from mishape.engine.types import Array
-from mishape.plugins.noises.detector import digitized, incoming
+from mishape.plugins.noises.detector import Detector, amplify, digitized
 
 
-class Pmt(Component):
+class Pmt(Detector):
     """One detector that sees the pixels one after another, so it has no fixed pattern.
 
     Photoelectrons per dwell time are Poisson with the mean ``qe * (photons + background) + dark_counts``.
@@ -35,8 +35,6 @@ class Pmt(Component):
     """``analogue`` (default) integrates the current, ``counting`` counts pulses."""
     qe: Real = Field(default=0.4, gt=0, le=1)
     """Quantum efficiency, photoelectrons per photon. Default 0.4, typical of GaAsP cathodes; multialkali near 0.2."""
-    background: Real = Field(default=0.0, ge=0, le=1e6)
-    """Background light in photons per pixel. Default 0: only the light of the emitters."""
     dark_counts: Real = Field(default=0.01, ge=0, le=1e6)
     """Thermal photoelectrons per pixel. Default 0.01: 10 000 per second at a dwell time of 1 us, typical uncooled."""
     excess_noise_factor: Real = Field(default=1.1, ge=1, le=4)
@@ -56,20 +54,13 @@ class Pmt(Component):
 
     def detect(self, photons: Array, rng: Generator) -> NDArray[np.uint16]:
         """Return (Z, Y, X) counts."""
-        expected = (incoming(photons) + self.background) * self.qe + self.dark_counts
+        light = self.fluorescence(photons)
+        expected = (light + self.background_light(light, rng)) * self.qe + self.dark_counts
         if self.mode == "counting":
             return digitized(_count(expected, self.dead_time_ns / (self.dwell_us * 1e3), rng), self.bit_depth)
-        amplified = _amplify(rng.poisson(expected), self.excess_noise_factor, rng)
+        amplified = amplify(rng.poisson(expected), self.excess_noise_factor**2 - 1, rng)
         read = amplified + self.read_noise_e * rng.standard_normal(expected.shape)
         return digitized(read * self.gain_counts_per_e + self.offset, self.bit_depth)
-
-
-def _amplify(photoelectrons: NDArray[np.int64], excess: float, rng: Generator) -> NDArray[np.float64]:
-    """Sum one gamma-distributed gain per photoelectron: the sum of n of them is gamma with n times the shape."""
-    spread = excess**2 - 1
-    if spread == 0:
-        return photoelectrons.astype(np.float64)
-    return spread * rng.standard_gamma(photoelectrons / spread)
 
 
 def _count(expected: NDArray[np.float64], dead: float, rng: Generator) -> NDArray[np.float64]:

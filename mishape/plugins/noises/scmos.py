@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import Annotated, Literal, NamedTuple
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
-from mishape.engine.component import Component, Real, Whole
-from mishape.engine.seeding import Stage, stream
+from mishape.engine.component import Real
+from mishape.engine.inputs import find_input
 from mishape.engine.types import Array
-from mishape.plugins.noises.detector import digitized, incoming
-
-TILE_PX = 256
-"""The sensor's maps are drawn in tiles of this size, so that a pixel is the same in every region of interest."""
-MAX_SENSOR_PX = 2**20
-_CACHED_TILES = 512  # of 256 kB: four maps of a 2048 x 2048 sensor take 256
-
-Pixel = Annotated[Whole, Field(ge=0, le=MAX_SENSOR_PX)]
-Map = NDArray[np.float64]
+from mishape.plugins.noises.calibration import LIMITS, check_maps, region
+from mishape.plugins.noises.detector import Map
+from mishape.plugins.noises.sensor import Camera
 
 
 class SensorMaps(NamedTuple):
@@ -36,7 +31,7 @@ class SensorMaps(NamedTuple):
     """Standard deviation, electrons."""
 
 
-class Scmos(Component):
+class Scmos(Camera):
     """An sCMOS camera after the linear model of the EMVA 1288 standard, with a fixed pattern.
 
     In this order: (photons + background) * QE * response -> + dark electrons -> Poisson -> full well -> + read noise
@@ -44,16 +39,52 @@ class Scmos(Component):
     ``offset + K * electrons`` and the variance ``K**2 * read_noise**2 + 1/12 + K * (mean - offset)``.
 
     The defaults are round values typical of current back-illuminated cameras at 600-700 nm, assumed by this project
-    and not those of any maker's model.
+    and not those of any maker's model. The maps are drawn by `camera_seed`; measured ones may stand in their place.
+
+    Presets
+    -------
+    orca_fusion_bt
+        Hamamatsu ORCA-Fusion BT (C15440-20UP), ultra-quiet scan. Published (Hamamatsu, technical note "ORCA-Fusion,
+        ORCA-Fusion BT", August 2021): QE 95 % at its peak, full well 15 000 e-, read noise 0.7 e- rms over the pixels,
+        0.24 e-/count, offset 100 counts, 16 bits. Assumed: dark current 1 e-/s, a read noise spread of 0.3 (which
+        makes the median 0.64 e-), non-uniformity 0.06 % for response and gain together, offset spread 0.3 e-.
+    prime_95b
+        Teledyne Photometrics Prime 95B, 16-bit combined gain, air-cooled to -20 C. Published (Photometrics, "Prime 95B"
+        data sheet, July 2020): QE 95 % at its peak, full well 80 000 e-, read noise 1.6 e- median and 1.8 e- rms over
+        the pixels, dark current 0.55 e-/s. From these: a read noise spread of sqrt(ln(1.8 / 1.6)) = 0.34, as for a
+        logarithmic normal distribution. Assumed: 1.23 e-/count, by which the full well fits 16 bits; offset 100
+        counts; the other spreads.
     """
 
+    presets: ClassVar = {
+        "orca_fusion_bt": {
+            "qe": 0.95,
+            "dark_current_e_per_s": 1.0,
+            "full_well_e": 15000.0,
+            "read_noise_e": 0.64,
+            "read_noise_spread": 0.3,
+            "gain_e_per_count": 0.24,
+            "gain_spread": 0.0,
+            "offset": 100.0,
+            "offset_spread": 1.25,
+            "prnu": 0.0006,
+            "bit_depth": 16,
+        },
+        "prime_95b": {
+            "qe": 0.95,
+            "dark_current_e_per_s": 0.55,
+            "full_well_e": 80000.0,
+            "read_noise_e": 1.6,
+            "read_noise_spread": 0.343,
+            "gain_e_per_count": 1.23,
+            "offset": 100.0,
+            "bit_depth": 16,
+        },
+    }
+
     kind: Literal["scmos"] = "scmos"
-    qe: Real = Field(default=0.9, gt=0, le=1)
-    """Quantum efficiency, electrons per photon. Default 0.9, typical of back-illuminated sensors."""
-    background: Real = Field(default=0.0, ge=0, le=1e6)
-    """Background light in photons per pixel and exposure. Default 0: only the light of the emitters."""
-    exposure_ms: Real = Field(default=100.0, gt=0, le=1e6)
-    """Exposure time in ms; only the dark current depends on it. Default 100, usual for live cells."""
+    preset: Literal["orca_fusion_bt", "prime_95b"] | None = None
+    """A named camera with its maker's published figures; single parameters given beside it win. Default none."""
     dark_current_e_per_s: Real = Field(default=0.5, ge=0, le=1e5)
     """Dark current in electrons per pixel and second. Default 0.5, typical with air cooling."""
     full_well_e: Real = Field(default=45000.0, gt=0, le=1e7)
@@ -66,66 +97,73 @@ class Scmos(Component):
     """Electrons per count. Default 0.7: the default full well just fits 16 bits."""
     gain_spread: Real = Field(default=0.01, ge=0, le=0.2)
     """Relative standard deviation of gain over the pixels. Default 0.01, assumed."""
-    offset: Real = Field(default=100.0, ge=0, le=65535)
-    """Counts of a dark pixel. Default 100, customary."""
-    offset_spread: Real = Field(default=2.0, ge=0, le=1000)
-    """Standard deviation of offset over the pixels, counts. Default 2, assumed."""
-    prnu: Real = Field(default=0.005, ge=0, le=0.2)
-    """Photo-response non-uniformity: relative standard deviation of sensitivity. Default 0.005, typical."""
-    camera_seed: Whole = Field(default=0, ge=0)
-    """Which specimen of the camera: fixes all of its maps, in every sample. Default 0."""
-    bit_depth: Whole = Field(default=16, ge=1, le=16)
-    """Bits of the converter, 1 to 16. Default 16."""
-    roi_origin_px: tuple[Pixel, Pixel] = (0, 0)
-    """Row and column on the sensor of the image's first pixel. Default the sensor's corner."""
+    response_map: str | None = None
+    """TIFF of measured relative sensitivity, about 1, in place of `prnu`. Like all maps: one greyscale plane, of the
+    image's size or of the whole sensor (then `roi_origin_px` says where the image lies); a relative path starts at
+    the scene file's folder. Default none: drawn by `camera_seed`."""
+    gain_map: str | None = None
+    """TIFF of measured electrons per count, in place of `gain_e_per_count` and its spread. Default none."""
+    offset_map: str | None = None
+    """TIFF of measured counts in the dark, in place of `offset` and its spread. Default none."""
+    read_noise_map: str | None = None
+    """TIFF of measured read noise in electrons (standard deviation), in place of `read_noise_e` and its spread. Default
+    none."""
+    _files: dict[str, Path] = PrivateAttr(default_factory=dict)
 
-    @property
-    def dark_e(self) -> float:
-        """Mean dark electrons per pixel and exposure."""
-        return self.dark_current_e_per_s * self.exposure_ms * 1e-3
+    def model_post_init(self, context: Any, /) -> None:
+        """Find the measured maps while the scene file's folder is known."""
+        given = {parameter: getattr(self, parameter) for parameter in LIMITS}
+        self._files = {name: find_input(name, path, context) for name, path in given.items() if path is not None}
+        check_maps(self._files)
+
+    def input_files(self) -> Mapping[str, Path]:
+        """Return the measured maps' files, by parameter."""
+        return self._files
 
     def maps(self, rows: int, columns: int) -> SensorMaps:
-        """Return the fixed pattern of the region of interest of this size."""
+        """Return the fixed pattern of the region of interest of this size.
+
+        Raises
+        ------
+        MishapeError
+            If a measured map does not hold the region.
+        """
         return SensorMaps(
-            response=np.maximum(1 + self.prnu * self._pattern("response", rows, columns), 0.0),
-            # Five standard deviations at the largest spread still leave a positive gain.
-            gain_e_per_count=self.gain_e_per_count
-            * (1 + self.gain_spread * np.clip(self._pattern("gain", rows, columns), -4.5, 4.5)),
-            offset=self.offset + self.offset_spread * self._pattern("offset", rows, columns),
-            read_noise_e=self.read_noise_e
-            * np.exp(self.read_noise_spread * self._pattern("read_noise", rows, columns)),
+            self.response(rows, columns),
+            self._gains(rows, columns),
+            self.offsets(rows, columns),
+            self._read_noises(rows, columns),
         )
+
+    def response(self, rows: int, columns: int) -> Map:
+        """Return the relative sensitivity of the region's pixels, (Y, X), mean 1."""
+        measured = self._measured("response_map", rows, columns)
+        return super().response(rows, columns) if measured is None else measured
+
+    def offsets(self, rows: int, columns: int) -> Map:
+        """Return the counts of the region's pixels in the dark, (Y, X), without dark current."""
+        measured = self._measured("offset_map", rows, columns)
+        return super().offsets(rows, columns) if measured is None else measured
 
     def detect(self, photons: Array, rng: Generator) -> NDArray[np.uint16]:
         """Return (Z, Y, X) counts; every plane is one exposure of the same pixels."""
-        light = incoming(photons)
-        maps = self.maps(*light.shape[1:])
-        collected = rng.poisson((light + self.background) * self.qe * maps.response + self.dark_e)
-        held = np.minimum(collected, self.full_well_e)
-        read = held + maps.read_noise_e * rng.standard_normal(light.shape)
-        return digitized(read / maps.gain_e_per_count + maps.offset, self.bit_depth)
+        electrons = self.collect(photons, rng)
+        rows, columns = electrons.shape[1:]
+        return self.convert(electrons, self._read_noises(rows, columns), self._gains(rows, columns), rng)
 
-    def _pattern(self, name: str, rows: int, columns: int) -> Map:
-        """Return standard normal values that belong to the sensor's pixels, (rows, columns)."""
-        first_row, first_column = self.roi_origin_px
-        whole = np.block(
-            [
-                [_tile(self.camera_seed, row, column, name) for column in _tiles(first_column, columns)]
-                for row in _tiles(first_row, rows)
-            ]
-        )
-        top, left = first_row % TILE_PX, first_column % TILE_PX
-        return whole[top : top + rows, left : left + columns].astype(np.float64)
+    def _gains(self, rows: int, columns: int) -> Map:
+        measured = self._measured("gain_map", rows, columns)
+        if measured is not None:
+            return measured
+        # Five standard deviations at the largest spread still leave a positive gain.
+        return self.gain_e_per_count * (1 + self.gain_spread * np.clip(self.pattern("gain", rows, columns), -4.5, 4.5))
 
+    def _read_noises(self, rows: int, columns: int) -> Map:
+        measured = self._measured("read_noise_map", rows, columns)
+        if measured is not None:
+            return measured
+        return self.read_noise_e * np.exp(self.read_noise_spread * self.pattern("read_noise", rows, columns))
 
-def _tiles(first: int, count: int) -> range:
-    return range(first // TILE_PX, (first + count - 1) // TILE_PX + 1)
-
-
-@lru_cache(maxsize=_CACHED_TILES)
-def _tile(camera_seed: int, row: int, column: int, name: str) -> NDArray[np.float32]:
-    number = row * (2 * MAX_SENSOR_PX // TILE_PX) + column
-    rng = stream(camera_seed, number, Stage.CAMERA, name)
-    values = rng.standard_normal((TILE_PX, TILE_PX), dtype=np.float32)
-    values.flags.writeable = False
-    return values
+    def _measured(self, parameter: str, rows: int, columns: int) -> Map | None:
+        path = self._files.get(parameter)
+        return None if path is None else region(parameter, path, (rows, columns), self.roi_origin_px)
