@@ -2,13 +2,68 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
+_measured: list[dict[str, Any]] = []
+
+
+class Accuracy(Protocol):
+    """Asserts one number of the list of accuracy tests, and keeps it for the README's table."""
+
+    def __call__(
+        self,
+        test: int,
+        claim: str,
+        found: float,
+        expected: float = 0.0,
+        *,
+        rel: float | None = None,
+        abs: float | None = None,
+        case: str = "",
+    ) -> None: ...
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--accuracy", metavar="FILE", help="write what the accuracy tests measured to this JSON file")
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Collect what tests measured, in whichever process they ran."""
+    if report.when == "call":
+        _measured.extend(value for name, value in report.user_properties if name == "accuracy")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    file = session.config.getoption("--accuracy")
+    if file and not hasattr(session.config, "workerinput"):
+        Path(file).write_text(json.dumps(_measured, indent=1))
+
+
+@pytest.fixture
+def accuracy(record_property: Any) -> Accuracy:
+    """Return a function that asserts a number within its tolerance and keeps both."""
+
+    def check(
+        test: int,
+        claim: str,
+        found: float,
+        expected: float = 0.0,
+        *,
+        rel: float | None = None,
+        abs: float | None = None,
+        case: str = "",
+    ) -> None:
+        given = {"test": test, "claim": claim, "case": case, "rel": rel, "abs": abs}
+        record_property("accuracy", {**given, "found": float(found), "expected": float(expected)})
+        assert float(found) == pytest.approx(expected, rel=rel or 0, abs=abs or 0), f"test {test}, {claim} {case}"
+
+    return check
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
+from conftest import Accuracy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -42,6 +43,10 @@ def difference(one: Image, other: Image, peak: float | None = None) -> float:
     return float(np.abs(one - other).max() / (peak or other.max()))
 
 
+def named(scope: PSFMicroscope) -> str:
+    return NAMES[SCOPES.index(scope)]
+
+
 def focal_peak(scope: PSFMicroscope, grid: Grid, photons: float) -> float:
     """What a pixel would get from an emitter in focus at its centre, were the PSF flat across it."""
     return float(photons * scope.psf(np.zeros(1), np.zeros(1), 0.0)[0, 0] * grid.pixel_nm**2)
@@ -58,6 +63,15 @@ def test_images_add_and_scale(seed: int, counts: tuple[int, int], factor: float)
     assert difference(a + b, both) < 1e-5
     scaled = EPI2.image(dataclasses.replace(second, photons=factor * second.photons), grid)
     np.testing.assert_allclose(scaled, factor * b, atol=1e-5 * factor * b.max())
+
+
+@all_scopes
+def test_images_of_parts_add(scope: PSFMicroscope, accuracy: Accuracy) -> None:
+    """Test 1 for the presets: parts of any depth, 1e-5 of the peak."""
+    grid = Grid(shape=(2, 32, 32), pixel_nm=PIXEL_NM[scope], z_step_nm=300.0)
+    parts = [scattered(seed, 40, (1500.0, 1500, 1500)) for seed in (1, 2)]
+    apart, whole = sum(scope.image(part, grid) for part in parts), scope.image(together(*parts), grid)
+    accuracy(1, "I(A + B) against I(A) + I(B), of the peak", difference(apart, whole), abs=1e-5, case=named(scope))
 
 
 def test_no_emitters_no_light() -> None:
@@ -83,33 +97,38 @@ def test_float32_emitters() -> None:
 # ---- where things are ------------------------------------------------------------------------------------------------
 @all_scopes
 @pytest.mark.parametrize("size", [32, 33])
-def test_whole_pixel_shifts(scope: PSFMicroscope, size: int) -> None:
+def test_whole_pixel_shifts(scope: PSFMicroscope, size: int, accuracy: Accuracy) -> None:
     """Test 2: moving the emitter by (3, -2) pixels moves the image by as many columns and rows, 1e-5 of the peak."""
     pixel = PIXEL_NM[scope]
     grid = Grid(shape=(1, size, size), pixel_nm=pixel)
     still, moved = (scope.image(emitter(13 + i * pixel, -20 + j * pixel, 40.0), grid) for i, j in ((0, 0), (3, -2)))
-    assert difference(moved[:, :-2, 3:], still[:, 2:, :-3]) < 1e-5
+    moved_by = difference(moved[:, :-2, 3:], still[:, 2:, :-3])
+    accuracy(2, "image shifted by whole pixels, of the peak", moved_by, abs=1e-5, case=f"{named(scope)} {size} px")
 
 
 @all_scopes
-def test_a_tenth_of_a_pixel_moves_the_centroid(scope: PSFMicroscope) -> None:
+def test_a_tenth_of_a_pixel_moves_the_centroid(scope: PSFMicroscope, accuracy: Accuracy) -> None:
     """Test 2: by 0.100 +- 0.002 px, in a field that leaves 3 % of the light outside at most."""
     pixel = PIXEL_NM[scope]
     grid = Grid(shape=(1, 96, 96), pixel_nm=pixel)
     x = grid.centers_nm()[2] / pixel
     image = scope.image(emitter(0.1 * pixel, -0.1 * pixel), grid)[0]
-    assert (image @ x).sum() / image.sum() == pytest.approx(0.1, abs=0.002)
+    moved = (image @ x).sum() / image.sum()
+    accuracy(2, "centroid moved by 0.1 px, px", moved, 0.1, abs=0.002, case=named(scope))
     assert (image.T @ x).sum() / image.sum() == pytest.approx(-0.1, abs=0.002)
 
 
 @all_scopes
 @pytest.mark.parametrize("shape", [(1, 31, 31), (1, 32, 32), (1, 21, 40), (1, 40, 21)])
-def test_one_emitter_off_the_pixel_centre(scope: PSFMicroscope, shape: tuple[int, int, int]) -> None:
+def test_one_emitter_off_the_pixel_centre(
+    scope: PSFMicroscope, shape: tuple[int, int, int], accuracy: Accuracy
+) -> None:
     """Test 3: an emitter at (0.3, -0.2) px of the exact sum, L2 < 1 %, and on the side where it belongs."""
     pixel = PIXEL_NM[scope]
     grid = Grid(shape=shape, pixel_nm=pixel)
     image, exact = (f(emitter(0.3 * pixel, -0.2 * pixel), grid) for f in (scope.image, _exactly(scope)))
-    assert np.linalg.norm(image - exact) < 0.01 * np.linalg.norm(exact)
+    error = np.linalg.norm(image - exact) / np.linalg.norm(exact)
+    accuracy(3, "emitter at (0.3, -0.2) px: relative L2 to the exact sum", error, abs=0.01, case=named(scope))
     # Of an odd count the middle pixel holds the origin, of an even one (n - 1) / 2 lies between two.
     row, column = round(shape[1] / 2 - 0.5 - 0.2), round(shape[2] / 2 - 0.5 + 0.3)
     assert np.unravel_index(image[0].argmax(), image[0].shape) == (row, column)
@@ -141,7 +160,7 @@ def test_direct_sum_integrates_over_each_pixel(scope: PSFMicroscope) -> None:
 
 @all_scopes
 @pytest.mark.parametrize("size", [(24, 24), (25, 25), (24, 31)])
-def test_a_quarter_turn(scope: PSFMicroscope, size: tuple[int, int]) -> None:
+def test_a_quarter_turn(scope: PSFMicroscope, size: tuple[int, int], accuracy: Accuracy) -> None:
     """Test 13: emitters turned by +90 deg about z (x to y) turn the image, 1e-5.
 
     Rows run along +y, downwards: in the array's picture x to y is clockwise, `rot90` with k = -1.
@@ -151,7 +170,8 @@ def test_a_quarter_turn(scope: PSFMicroscope, size: tuple[int, int]) -> None:
     turned = Emitters(emitters.xyz_nm[:, [1, 0, 2]] * [-1.0, 1, 1], emitters.photons)
     image = scope.image(emitters, Grid(shape=(2, *size), pixel_nm=PIXEL_NM[scope], z_step_nm=250.0))
     other = scope.image(turned, Grid(shape=(2, *turned_size), pixel_nm=PIXEL_NM[scope], z_step_nm=250.0))
-    assert difference(np.rot90(image, -1, axes=(1, 2)), other) < 1e-5
+    error = difference(np.rot90(image, -1, axes=(1, 2)), other)
+    accuracy(13, "emitters turned by 90 deg against the turned image, of the peak", error, abs=1e-5, case=named(scope))
 
 
 @all_scopes
@@ -167,12 +187,13 @@ def test_planes_of_any_spacing(scope: PSFMicroscope) -> None:
 
 
 # ---- light -----------------------------------------------------------------------------------------------------------
-def test_a_lone_emitters_light_on_20_um() -> None:
+def test_a_lone_emitters_light_on_20_um(accuracy: Accuracy) -> None:
     """Test 4: on a 20 um field each plane over +-2 um holds the photons to 2 %; the tails leave it."""
     grid = Grid(shape=(3, 184, 184), pixel_nm=109.0, planes_nm=(-2000.0, -300.0, 0.0))
     sums = EPI1.image(emitter(0, 0), grid).sum(axis=(1, 2))
-    assert 0.98 < sums.min() / 1000 < sums.max() / 1000 < 1
-    assert sums.max() / sums.min() < 1.01
+    accuracy(4, "the same on 20 um, over +-2 um of focus: least", sums.min() / 1000, 1, abs=0.02)
+    accuracy(4, "the same on 20 um, over +-2 um of focus: most / least", sums.max() / sums.min(), 1, abs=0.01)
+    assert sums.max() < 1000
 
 
 @all_scopes
@@ -190,7 +211,7 @@ def test_light_far_from_focus(scope: PSFMicroscope, z_nm: float) -> None:
     assert difference(image, exact) < 0.01
 
 
-def test_a_uniform_sheet_has_no_focus() -> None:
+def test_a_uniform_sheet_has_no_focus(accuracy: Accuracy) -> None:
     """Test 4: the missing cone: a uniform sheet is equally bright, per area, at any defocus, 0.5 %; and it is 1.
 
     The sheet is a lattice of 218 nm, finer than the cut-off of 242 nm, and ends 12 um outside the field: 1 % of the
@@ -203,17 +224,17 @@ def test_a_uniform_sheet_has_no_focus() -> None:
     sheet = Emitters(np.stack([x, y, 0 * x], axis=1), np.full(x.size, 4.0))
     image = EPI1.image(sheet, grid)
     levels = image.mean(axis=(1, 2))
-    assert levels.max() / levels.min() < 1.005
+    accuracy(4, "uniform sheet, widefield: most / least over focus", levels.max() / levels.min(), 1, abs=0.005)
     np.testing.assert_allclose(image, 1, atol=0.015)
 
 
-def test_an_open_pinhole_sums_to_the_widefield() -> None:
+def test_an_open_pinhole_sums_to_the_widefield(accuracy: Accuracy) -> None:
     """Test 24: at equal dose an open pinhole (60 AU) detects the widefield's photons, 1 %."""
     grid = Grid(shape=(1, 80, 80), pixel_nm=100.0)
     optics = {"na": 1.4, "emission_nm": 600.0}
     widefield = Epi(**optics).image(emitter(0, 0), grid).sum()
     confocal = Confocal(**optics, excitation_nm=561.0, pinhole_au=60.0).image(emitter(0, 0), grid).sum()
-    assert confocal == pytest.approx(widefield, rel=0.01)
+    accuracy(24, "open pinhole (60 AU): light against the widefield's", confocal / widefield, 1, abs=0.01)
     assert CON1.image(emitter(0, 0), grid).sum() < 0.7 * widefield
 
 
@@ -224,14 +245,14 @@ def test_dose_multiplies() -> None:
 
 
 @pytest.mark.parametrize("scope", [EPI1, EPI2], ids=["epi1", "epi2"])
-def test_an_emitter_outside_the_field(scope: PSFMicroscope) -> None:
+def test_an_emitter_outside_the_field(scope: PSFMicroscope, accuracy: Accuracy) -> None:
     """Test 17: an emitter 1 um outside lights the field as in a larger one's crop: 0.1 % of what it gives."""
     pixel = PIXEL_NM[scope]
     outside = emitter(16 * pixel + 1000, 200.0, 150.0)
     image = scope.image(outside, Grid(shape=(1, 32, 32), pixel_nm=pixel))
     larger = scope.image(outside, Grid(shape=(1, 80, 80), pixel_nm=pixel))[:, 24:56, 24:56]
     assert larger.max() > 0
-    assert difference(image, larger) < 1e-3
+    accuracy(17, "emitter 1 um outside against a larger field", difference(image, larger), abs=1e-3, case=named(scope))
 
 
 def test_an_emitter_outside_a_confocal_field() -> None:
@@ -244,7 +265,9 @@ def test_an_emitter_outside_a_confocal_field() -> None:
 
 
 @all_scopes
-def test_doubled_padding_changes_nothing(scope: PSFMicroscope, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doubled_padding_changes_nothing(
+    scope: PSFMicroscope, monkeypatch: pytest.MonkeyPatch, accuracy: Accuracy
+) -> None:
     """Test 17: doubling the reach (emitters up to 12 um outside then count) changes < 0.1 % of the peak."""
     half = 16 * PIXEL_NM[scope]
     inside, outside = scattered(1, 20, (half, half, 200)), scattered(2, 200, (half + 12_000, half + 12_000, 250))
@@ -254,7 +277,8 @@ def test_doubled_padding_changes_nothing(scope: PSFMicroscope, monkeypatch: pyte
     monkeypatch.setattr(imaging, "build_operator", partial(build_operator, padding=2.0))
     monkeypatch.setattr(imaging, "_operators", OrderedDict())
     wider = scope.image(emitters, grid)
-    assert 0 < difference(image, wider) < 1e-3
+    assert difference(image, wider) > 0
+    accuracy(17, "doubled padding, of the peak", difference(image, wider), abs=1e-3, case=named(scope))
 
 
 # ---- fast against exact ----------------------------------------------------------------------------------------------
@@ -269,11 +293,11 @@ def tube(count: int) -> Emitters:
 
 
 @pytest.mark.parametrize(("scope", "count"), [(EPI1, 100), (EPI2, 100), (CON1, 50)], ids=NAMES)
-def test_the_fast_image_of_a_tube(scope: PSFMicroscope, count: int) -> None:
+def test_the_fast_image_of_a_tube(scope: PSFMicroscope, count: int, accuracy: Accuracy) -> None:
     """Test 16: the default renderer against the exact sum on a tube: max error < 0.5 % of the peak, sums to 0.5 %."""
     grid = Grid(shape=(3, 40, 48), pixel_nm=PIXEL_NM[scope], z_step_nm=250.0)
     image, exact = scope.image(tube(count), grid), direct_sum(scope, tube(count), grid)
-    assert difference(image, exact) < 5e-3
+    accuracy(16, "tube against the exact sum, of the peak", difference(image, exact), abs=5e-3, case=named(scope))
     np.testing.assert_allclose(image.sum(axis=(1, 2)), exact.sum(axis=(1, 2)), rtol=5e-3)
 
 
@@ -322,23 +346,26 @@ def test_fast_is_exact_for_any_optics(scope: PSFMicroscope, grid: Grid, seed: in
     ],
     ids=["epi1", "con1"],
 )
-def test_doubling_every_length(scope: PSFMicroscope, double: PSFMicroscope) -> None:
+def test_doubling_every_length(scope: PSFMicroscope, double: PSFMicroscope, accuracy: Accuracy) -> None:
     """Test 19: the same image to 1e-5, by the exact sum and by the fast operator, whose lengths follow the PSF's."""
     one = scattered(13, 8, (800.0, 800, 350))
     two = Emitters(2 * one.xyz_nm, one.photons)
     grid, grid2 = (Grid(shape=(2, 20, 22), pixel_nm=f * PIXEL_NM[scope], z_step_nm=f * 300.0) for f in (1, 2))
     assert difference(direct_sum(double, two, grid2), direct_sum(scope, one, grid)) < 1e-5
-    assert difference(double.image(two, grid2), scope.image(one, grid)) < 1e-5
+    error = difference(double.image(two, grid2), scope.image(one, grid))
+    accuracy(19, "every length doubled, of the peak", error, abs=1e-5, case=named(scope))
 
 
-def test_excitation_leaves_widefield_images_alone() -> None:
+def test_excitation_leaves_widefield_images_alone(accuracy: Accuracy) -> None:
     """Test 12: the same bytes at any excitation for a widefield, another image for a confocal."""
     grid = Grid(shape=(1, 16, 16), pixel_nm=70.0)
     emitters = emitter(0, 0, 200.0)
     blue, green = (Epi(preset="epi1", excitation_nm=nm).image(emitters, grid) for nm in (405.0, 561.0))
     np.testing.assert_array_equal(blue, green)
     other = Confocal(preset="con1", excitation_nm=488.0).image(emitters, grid)
-    assert difference(other, CON1.image(emitters, grid)) > 0.05
+    change = difference(other, CON1.image(emitters, grid))
+    assert change > 0.05
+    accuracy(12, "change of a widefield's image with excitation, photons", np.abs(blue - green).max(), abs=0.0)
 
 
 class Doughnut(PSFMicroscope):
