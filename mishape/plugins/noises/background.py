@@ -26,11 +26,11 @@ class Gradient(Model):
     kind: Literal["gradient"]
     """Always gradient."""
     mean: Mean
-    """Mean over the field, in the unit of the detector's background; it is exact; no default."""
+    """Mean over the field, in the unit and the limits of the detector's background; it is exact; no default."""
     relative_range: Real = Field(default=0.5, ge=0, le=2)
     """Highest less lowest pixel over the mean, 0 to 2. Default 0.5, assumed: from 75 % to 125 % of the mean."""
     direction_deg: Real = Field(default=0.0, ge=-360, le=360)
-    """Where it rises, degrees from +x (further columns) towards +y (further rows). Default 0."""
+    """Where it rises, degrees from +x (further columns) towards +y (further rows); -360 to 360. Default 0."""
 
     def light(self, rows: int, columns: int, rng: Generator | None) -> Map:
         """Return (Y, X) background; no random number is drawn."""
@@ -51,7 +51,8 @@ class Smooth(Model):
     kind: Literal["smooth"]
     """Always smooth."""
     mean: Mean
-    """Mean over the image's pixels, in the unit of the detector's background; exact in every image; no default."""
+    """Mean over the image's pixels, in the unit and the limits of the detector's background; exact in every image; no
+    default."""
     relative_sd: Real = Field(default=0.2, gt=0, le=1)
     """Standard deviation over the mean in a field much wider than `correlation_px`, above 0 and at most 1; less is left
     in a narrower one. Default 0.2, assumed."""

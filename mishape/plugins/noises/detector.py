@@ -25,8 +25,8 @@ class Detector(Component):
     """A detector of light: its field has a background, and its illumination may be uneven."""
 
     background: Annotated[Background, BackgroundField(1e6)] = 0.0
-    """Background light in photons per pixel and exposure; a number, or a mapping with the kind ``gradient`` or
-    ``smooth``; all planes of a stack share it. Default 0: only the light of the emitters."""
+    """Background light in photons per pixel and exposure; a number from 0 to 1e6, or a mapping with the kind
+    ``gradient`` or ``smooth``; all planes of a stack share it. Default 0: only the light of the emitters."""
     illumination: Illumination | None = None
     """Uneven illumination of the image, which dims the emitters' light and leaves the background as it is. Default
     none: even light."""

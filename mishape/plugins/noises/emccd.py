@@ -32,10 +32,10 @@ class Emccd(Camera):
     Presets
     -------
     ixon_ultra_888
-        Andor iXon Ultra 888, 30 MHz, cooled to -95 C. Published (Andor, "iXon Ultra" specifications): QE 95 % at its
-        peak, dark current 0.00011 e-/s, clock-induced charge 0.005 events per pixel, full well 80 000 e-, register's
-        full well 730 000 e-, read noise 130 e- before EM gain, 16 bits. Assumed, as it differs from one camera to the
-        next: 5.9 e-/count (Andor measures it for each). Assumed: EM gain 300, offset 500 counts, both spreads.
+        Andor iXon Ultra 888, EM amplifier at 30 MHz, coldest. Published (Andor, "iXon Ultra" specifications): QE above
+        95 % at its peak (green light), dark current 0.00011 e-/s, clock-induced charge 0.005 events per pixel, full
+        well 80 000 e-, register's full well 730 000 e-, read noise 130 e- at the amplifier, 16 bits. Assumed: 5.9
+        e-/count (Andor measures it for each camera), EM gain 300, offset 500 counts, both spreads.
     """
 
     presets: ClassVar = {
@@ -57,19 +57,19 @@ class Emccd(Camera):
     preset: Literal["ixon_ultra_888"] | None = None
     """A named camera with its maker's published figures; single parameters given beside it win. Default none."""
     dark_current_e_per_s: Real = Field(default=0.001, ge=0, le=1e5)
-    """Dark current in electrons per pixel and second. Default 0.001, typical when cooled to -70 C."""
+    """Dark current in electrons per pixel and second; 0 to 1e5. Default 0.001, typical when cooled to -70 C."""
     clock_induced_charge_e: Real = Field(default=0.005, ge=0, le=100)
-    """Electrons per pixel and frame that shifting the charge makes. Default 0.005, typical."""
+    """Electrons per pixel and frame that shifting the charge makes; 0 to 100. Default 0.005, typical."""
     full_well_e: Real = Field(default=80000.0, gt=0, le=1e7)
-    """Electrons that a pixel of the image area can hold. Default 80000, typical of 13 um pixels."""
+    """Electrons that a pixel of the image area can hold; above 0, up to 1e7. Default 80000, typical of 13 um pixels."""
     em_gain: Real = Field(default=300.0, ge=1, le=5000)
     """Mean gain of the register, 1 to 5000; 1 is the conventional path. Default 300, usual for single molecules."""
     register_full_well_e: Real = Field(default=500000.0, gt=0, le=1e8)
-    """Electrons after EM gain that the register can hold. Default 500000, assumed."""
+    """Electrons after EM gain that the register can hold; above 0, up to 1e8. Default 500000, assumed."""
     read_noise_e: Real = Field(default=50.0, ge=0, le=1000)
-    """Read noise in electrons after EM gain, standard deviation. Default 50, typical of 10 MHz."""
+    """Read noise in electrons after EM gain, standard deviation; 0 to 1000. Default 50, typical of 10 MHz."""
     gain_e_per_count: Real = Field(default=5.0, gt=0, le=1000)
-    """Electrons after EM gain per count. Default 5, assumed."""
+    """Electrons after EM gain per count; above 0, up to 1000. Default 5, assumed."""
 
     def detect(self, photons: Array, rng: Generator) -> NDArray[np.uint16]:
         """Return (Z, Y, X) counts; every plane is one exposure of the same pixels."""

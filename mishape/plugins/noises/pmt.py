@@ -34,21 +34,25 @@ class Pmt(Detector):
     mode: Literal["analogue", "counting"] = "analogue"
     """``analogue`` (default) integrates the current, ``counting`` counts pulses."""
     qe: Real = Field(default=0.4, gt=0, le=1)
-    """Quantum efficiency, photoelectrons per photon. Default 0.4, typical of GaAsP cathodes; multialkali near 0.2."""
+    """Quantum efficiency, photoelectrons per photon; above 0 and at most 1. Default 0.4, typical of GaAsP cathodes;
+    multialkali near 0.2."""
     dark_counts: Real = Field(default=0.01, ge=0, le=1e6)
-    """Thermal photoelectrons per pixel. Default 0.01: 10 000 per second at a dwell time of 1 us, typical uncooled."""
+    """Thermal photoelectrons per pixel; 0 to 1e6. Default 0.01: 10 000 per second at a dwell time of 1 us, typical
+    uncooled."""
     excess_noise_factor: Real = Field(default=1.1, ge=1, le=4)
-    """F, analogue only; 1 is noiseless gain. Default 1.1: F**2 = g / (g - 1) for dynodes of gain g = 6 each."""
+    """F, analogue only; 1 to 4, 1 is noiseless gain. Default 1.1: F**2 = g / (g - 1) for dynodes of gain g = 6 each."""
     read_noise_e: Real = Field(default=0.1, ge=0, le=1000)
-    """Amplifier noise in photoelectrons, analogue only. Default 0.1: small beside one amplified photoelectron."""
+    """Amplifier noise in photoelectrons, analogue only; 0 to 1000. Default 0.1: small beside one amplified
+    photoelectron."""
     gain_counts_per_e: Real = Field(default=10.0, gt=0, le=65535)
-    """Counts per photoelectron, analogue only. Default 10, assumed."""
+    """Counts per photoelectron, analogue only; above 0, up to 65535. Default 10, assumed."""
     offset: Real = Field(default=100.0, ge=0, le=65535)
-    """Counts of a dark pixel, analogue only. Default 100, assumed."""
+    """Counts of a dark pixel, analogue only; 0 to 65535. Default 100, assumed."""
     dwell_us: Real = Field(default=1.0, gt=0, le=1e6)
-    """Time spent on a pixel in us, counting only. Default 1, usual."""
+    """Time spent on a pixel in us, counting only; above 0, up to 1e6. Default 1, usual."""
     dead_time_ns: Real = Field(default=2.0, ge=0, le=1e6)
-    """Time for which the counter is blind after a pulse in ns, counting only. Default 2, typical of fast counters."""
+    """Time for which the counter is blind after a pulse in ns, counting only; 0 to 1e6. Default 2, typical of fast
+    counters."""
     bit_depth: Whole = Field(default=16, ge=1, le=16)
     """Bits of the result, 1 to 16. Default 16."""
 

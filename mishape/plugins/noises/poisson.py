@@ -26,12 +26,13 @@ class Poisson(Detector):
 
     kind: Literal["poisson"] = "poisson"
     background: Annotated[Background, BackgroundField(65535)] = 0.0
-    """Background light in photoelectrons per pixel; a number, or a mapping with the kind ``gradient`` or ``smooth``;
-    all planes of a stack share it. Default 0: only the light of the emitters."""
+    """Background light in photoelectrons per pixel; a number from 0 to 65535, or a mapping with the kind ``gradient``
+    or ``smooth``; all planes of a stack share it. Default 0: only the light of the emitters."""
     qe: Real = Field(default=1.0, gt=0, le=1)
     """Quantum efficiency, photoelectrons per photon, above 0 and at most 1. Default 1: an ideal detector."""
     sbr: Real | None = Field(default=None, gt=0, le=1e4)
-    """Signal-to-background ratio by which the stack is scaled. Default none: photons keep their absolute number."""
+    """Signal-to-background ratio by which the stack is scaled; above 0, up to 1e4. Default none: photons keep their
+    absolute number."""
     sbr_definition: Literal["peak_over_background", "contrast", "foreground_mean"] = "peak_over_background"
     """What `sbr` means for a background of the mean b and the noise-free image's peak p, background included.
 

@@ -45,15 +45,16 @@ class Scmos(Camera):
     -------
     orca_fusion_bt
         Hamamatsu ORCA-Fusion BT (C15440-20UP), ultra-quiet scan. Published (Hamamatsu, technical note "ORCA-Fusion,
-        ORCA-Fusion BT", August 2021): QE 95 % at its peak, full well 15 000 e-, read noise 0.7 e- rms over the pixels,
-        0.24 e-/count, offset 100 counts, 16 bits. Assumed: dark current 1 e-/s, a read noise spread of 0.3 (which
-        makes the median 0.64 e-), non-uniformity 0.06 % for response and gain together, offset spread 0.3 e-.
+        ORCA-Fusion BT", August 2021): QE 95 % at its peak (green light), full well 15 000 e-, read noise 0.7 e- rms
+        over the pixels, 0.24 e-/count, offset 100 counts, 16 bits. Assumed: dark current 1 e-/s, a read noise spread of
+        0.3 (which makes the median 0.64 e-), non-uniformity 0.06 % for response and gain together, offset spread 0.3
+        e-.
     prime_95b
         Teledyne Photometrics Prime 95B, 16-bit combined gain, air-cooled to -20 C. Published (Photometrics, "Prime 95B"
-        data sheet, July 2020): QE 95 % at its peak, full well 80 000 e-, read noise 1.6 e- median and 1.8 e- rms over
-        the pixels, dark current 0.55 e-/s. From these: a read noise spread of sqrt(ln(1.8 / 1.6)) = 0.34, as for a
-        logarithmic normal distribution. Assumed: 1.23 e-/count, by which the full well fits 16 bits; offset 100
-        counts; the other spreads.
+        data sheet, July 2020): QE 95 % at its peak (green light), full well 80 000 e-, read noise 1.6 e- median and 1.8
+        e- rms over the pixels, dark current 0.55 e-/s. From these: a read noise spread of sqrt(ln(1.8 / 1.6)) = 0.34,
+        as for a logarithmic normal distribution. Assumed: 1.23 e-/count, by which the full well fits 16 bits; offset
+        100 counts; the other spreads.
     """
 
     presets: ClassVar = {
@@ -86,28 +87,31 @@ class Scmos(Camera):
     preset: Literal["orca_fusion_bt", "prime_95b"] | None = None
     """A named camera with its maker's published figures; single parameters given beside it win. Default none."""
     dark_current_e_per_s: Real = Field(default=0.5, ge=0, le=1e5)
-    """Dark current in electrons per pixel and second. Default 0.5, typical with air cooling."""
+    """Dark current in electrons per pixel and second; 0 to 1e5. Default 0.5, typical with air cooling."""
     full_well_e: Real = Field(default=45000.0, gt=0, le=1e7)
-    """Electrons that a pixel can hold. Default 45000, typical of 6.5 um pixels."""
+    """Electrons that a pixel can hold; above 0, up to 1e7. Default 45000, typical of 6.5 um pixels."""
     read_noise_e: Real = Field(default=1.6, ge=0, le=1000)
-    """Read noise in electrons: the median over the pixels of each one's standard deviation. Default 1.6, typical."""
+    """Read noise in electrons: the median over the pixels of each one's standard deviation; 0 to 1000. Default 1.6,
+    typical."""
     read_noise_spread: Real = Field(default=0.3, ge=0, le=2)
-    """Standard deviation of the logarithm of read noise over the pixels. Default 0.3: a tail of noisy pixels."""
+    """Standard deviation of the logarithm of read noise over the pixels; 0 to 2. Default 0.3: a tail of noisy
+    pixels."""
     gain_e_per_count: Real = Field(default=0.7, gt=0, le=1000)
-    """Electrons per count. Default 0.7: the default full well just fits 16 bits."""
+    """Electrons per count; above 0, up to 1000. Default 0.7: the default full well just fits 16 bits."""
     gain_spread: Real = Field(default=0.01, ge=0, le=0.2)
-    """Relative standard deviation of gain over the pixels. Default 0.01, assumed."""
+    """Relative standard deviation of gain over the pixels; 0 to 0.2. Default 0.01, assumed."""
     response_map: str | None = None
-    """TIFF of measured relative sensitivity, about 1, in place of `prnu`. Like all maps: one greyscale plane, of the
-    image's size or of the whole sensor (then `roi_origin_px` says where the image lies); a relative path starts at
-    the scene file's folder. Default none: drawn by `camera_seed`."""
+    """TIFF of measured relative sensitivity, 0 to 10 and about 1, in place of `prnu`. Like all maps: one greyscale
+    plane, of the image's size or of the whole sensor (then `roi_origin_px` says where the image lies); a relative path
+    starts at the scene file's folder. Default none: drawn by `camera_seed`."""
     gain_map: str | None = None
-    """TIFF of measured electrons per count, in place of `gain_e_per_count` and its spread. Default none."""
+    """TIFF of measured electrons per count, above 0 and up to 1000, in place of `gain_e_per_count` and its spread.
+    Default none."""
     offset_map: str | None = None
-    """TIFF of measured counts in the dark, in place of `offset` and its spread. Default none."""
+    """TIFF of measured counts in the dark, 0 to 65535, in place of `offset` and its spread. Default none."""
     read_noise_map: str | None = None
-    """TIFF of measured read noise in electrons (standard deviation), in place of `read_noise_e` and its spread. Default
-    none."""
+    """TIFF of measured read noise in electrons (standard deviation), 0 to 1000, in place of `read_noise_e` and its
+    spread. Default none."""
     _files: dict[str, Path] = PrivateAttr(default_factory=dict)
 
     def model_post_init(self, context: Any, /) -> None:

@@ -30,23 +30,26 @@ class Camera(Detector):
     """
 
     qe: Real = Field(default=0.9, gt=0, le=1)
-    """Quantum efficiency, electrons per photon. Default 0.9, typical of back-illuminated sensors."""
+    """Quantum efficiency, electrons per photon; above 0 and at most 1. Default 0.9, typical of back-illuminated
+    sensors."""
     exposure_ms: Real = Field(default=100.0, gt=0, le=1e6)
-    """Exposure time in ms; only the dark current depends on it. Default 100, usual for live cells."""
+    """Exposure time in ms, up to 1e6; only the dark current depends on it. Default 100, usual for live cells."""
     dark_current_e_per_s: Real
     full_well_e: Real
     offset: Real = Field(default=100.0, ge=0, le=65535)
-    """Counts of a dark pixel. Default 100, customary."""
+    """Counts of a dark pixel; 0 to 65535. Default 100, customary."""
     offset_spread: Real = Field(default=2.0, ge=0, le=1000)
-    """Standard deviation of offset over the pixels, counts. Default 2, assumed."""
+    """Standard deviation of offset over the pixels, counts; 0 to 1000. Default 2, assumed."""
     prnu: Real = Field(default=0.005, ge=0, le=0.2)
-    """Photo-response non-uniformity: relative standard deviation of sensitivity. Default 0.005, typical."""
+    """Photo-response non-uniformity: relative standard deviation of sensitivity; 0 to 0.2. Default
+    0.005, typical."""
     camera_seed: Whole = Field(default=0, ge=0)
-    """Which specimen of the camera: fixes all of its maps, in every sample. Default 0."""
+    """Which specimen of the camera: fixes all of its maps, in every sample; a whole number from
+    0. Default 0."""
     bit_depth: Whole = Field(default=16, ge=1, le=16)
     """Bits of the converter, 1 to 16. Default 16."""
     roi_origin_px: tuple[Pixel, Pixel] = (0, 0)
-    """Row and column on the sensor of the image's first pixel. Default the sensor's corner."""
+    """Row and column on the sensor of the image's first pixel; 0 to 1048576. Default the sensor's corner."""
 
     @property
     def dark_e(self) -> float:
