@@ -100,7 +100,7 @@ BAD_SCENES = {
     "misspelt key": (
         SCENE.replace("background", "backgroud"),
         "scene.yaml:10:28: views.epi.noise.backgroud: unknown key 'backgroud': did you mean 'background'? "
-        "(known: background, kind, qe, sbr, sbr_definition)\n        noise: {kind: poisson, backgroud: 100}",
+        "(known: background, illumination, kind, qe, sbr, sbr_definition)\n        noise: {kind: poisson, backgroud: 100}",
     ),
     "wrong type": (
         SCENE.replace("100}", "lots}"),

@@ -118,14 +118,14 @@ class Objective(PSFMicroscope):
         return radial_psf(Optics(self.na, wavelength_nm, self.media, self.model), r_nm, z_nm, focus_nm)
 
     def focus_in_sample_nm(self, planes_nm: Points) -> Points:
-        """Return the world z whose emitters are brightest on the axis at each plane; the plane's own in matched media.
+        """Return the world z of emitters that are brightest at each plane; the plane's own z in matched media.
 
         It is found in the PSF itself: spherical aberration moves it by hundreds of nm from the paraxial
         n_sample / n_immersion of the travel.
         """
         if self.media.matched:
             return planes_nm
-        return np.array([_brightest_nm(_Key(self.digest, self), float(plane)) for plane in planes_nm])
+        return np.array([_sharp_nm(_Key(self.digest, self), float(plane)) for plane in planes_nm])
 
     def image(self, emitters: Emitters, grid: Grid) -> Array:
         """Return (Z, Y, X) expected photons.
@@ -140,8 +140,8 @@ class Objective(PSFMicroscope):
             lowest_nm = float(arrays.namespace(emitters.xyz_nm).min(emitters.xyz_nm[:, 2]))
             if lowest_nm + self.depth_nm < -BELOW_NM:
                 raise EmitterError(
-                    f"an emitter at z {lowest_nm:.0f} nm lies below the coverslip, which is at {-self.depth_nm:g} nm: "
-                    f"raise the microscope's depth_nm to at least {-lowest_nm:.0f}, or move the objects up"
+                    f"an emitter at z {lowest_nm:.0f} nm lies below the coverslip, which is at {0 - self.depth_nm:g} "
+                    f"nm: raise the microscope's depth_nm to at least {-lowest_nm:.0f}, or move the objects up"
                 )
         return super().image(emitters, grid)
 
@@ -155,23 +155,30 @@ class _Key:
 
 
 @lru_cache(maxsize=1024)
-def _brightest_nm(key: _Key, focus_nm: float) -> float:
-    """Return the world z whose emitters are brightest on the axis at a plane.
+def _sharp_nm(key: _Key, focus_nm: float) -> float:
+    """Return the world z of the emitter whose brightest plane is this one.
 
-    It is looked for above the coverslip, around the paraxial focus: within half of the depth, which spherical
-    aberration does not exceed where light of that aperture has any focus at all.
+    First the emitter that is the brightest in this plane, looked for above the coverslip and around the paraxial focus:
+    within half of the depth, which spherical aberration does not exceed where light of that aperture has any focus at
+    all. Deeper emitters are dimmer, so its own brightest plane lies a little further on: it is moved back by that.
     """
-    media = key.microscope.media
-    paraxial_nm = focus_nm * media.sample / media.immersion
-    depth_nm = paraxial_nm + media.depth_nm
+    media, psf = key.microscope.media, key.microscope.psf
+    per_travel = media.sample / media.immersion
+    depth_nm = focus_nm * per_travel + media.depth_nm
     if depth_nm <= 0:
-        return paraxial_nm
+        return focus_nm * per_travel
     reach_nm = depth_nm / 2 + FOCUS_REACH_NM
-    low_nm = max(paraxial_nm - reach_nm, -media.depth_nm)
-    z = np.arange(low_nm, paraxial_nm + reach_nm, FOCUS_STEP_NM)
-    light = key.microscope.psf(np.zeros(1), z, focus_nm)[:, 0]
-    top = int(np.clip(light.argmax(), 1, len(z) - 2))
-    before, peak, after = light[top - 1 : top + 2]
+    z = np.arange(max(-reach_nm, -depth_nm), reach_nm, FOCUS_STEP_NM) + focus_nm * per_travel
+    brightest_nm = _top(z, psf(np.zeros(1), z, focus_nm)[:, 0])
+    planes = focus_nm + FOCUS_STEP_NM * np.arange(-8.0, 9)
+    own = np.array([psf(np.zeros(1), np.array([brightest_nm]), float(plane))[0, 0] for plane in planes])
+    return brightest_nm + (focus_nm - _top(planes, own)) * per_travel
+
+
+def _top(place: Points, value: Points) -> float:
+    """Return where evenly spaced values are highest, by a parabola through the three highest."""
+    top = int(np.clip(value.argmax(), 1, len(place) - 2))
+    before, peak, after = value[top - 1 : top + 2]
     bend = before - 2 * peak + after
     shift = 0.5 * (before - after) / bend if bend < 0 else 0.0
-    return float(z[top] + FOCUS_STEP_NM * np.clip(shift, -1, 1))
+    return float(place[top] + (place[1] - place[0]) * np.clip(shift, -1, 1))

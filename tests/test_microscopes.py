@@ -1,0 +1,186 @@
+"""Parameters of the built-in microscopes: what is refused, in which words; and the spinning disk's pinholes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from mishape.engine.types import Emitters, Grid
+from mishape.plugins.microscopes.confocal import Confocal
+from mishape.plugins.microscopes.epi import Epi
+from mishape.plugins.microscopes.spinning_disk import SpinningDisk
+
+OPTICS = {"na": 1.4, "emission_nm": 600.0}
+CONFOCAL = {**OPTICS, "excitation_nm": 561.0}
+ZERO = np.zeros(1)
+
+
+def said(cls: type, **parameters: Any) -> str:
+    """Return what a user is told, each complaint with its parameter in front."""
+    with pytest.raises(ValidationError) as caught:
+        cls(**parameters)
+    return "; ".join(f"{'.'.join(map(str, e['loc'])) or '-'}: {e['msg']}" for e in caught.value.errors())
+
+
+@pytest.mark.parametrize("cls", [Epi, Confocal, SpinningDisk])
+@pytest.mark.parametrize(
+    ("wrong", "text"),
+    [
+        (
+            {"na": 1.4, "immersion_index": 1.33},
+            "-: na 1.4 must be below immersion_index 1.33: no steeper ray leaves that medium",
+        ),
+        (
+            {"na": 1.4, "coverslip_index": 1.4},
+            "-: na 1.4 must be below coverslip_index 1.4: no steeper ray leaves that medium",
+        ),
+        (
+            {"immersion_design_index": 1.33},
+            "-: na 1.4 must be below immersion_design_index 1.33: no steeper ray leaves that medium",
+        ),
+        ({"na": 0.0}, "na: 0.0 is too small: must be above 0 (numerical aperture)"),
+        ({"na": 1.7}, "na: 1.7 is too large: must be below 1.6 (numerical aperture)"),
+        (
+            {"coverslip_thickness_um": -170.0},
+            "coverslip_thickness_um: -170.0 is too small: must be above 0 (thickness of the coverslip, um)",
+        ),
+        (
+            {"working_distance_um": 0.0},
+            "working_distance_um: 0.0 is too small: must be above 0 "
+            "(thickness of the immersion layer in the design, um)",
+        ),
+        (
+            {"depth_nm": -1.0},
+            "depth_nm: -1.0 is too small: must be at least 0 (distance of the world's origin from the coverslip, nm)",
+        ),
+        (
+            {"sample_index": 0.9},
+            "sample_index: 0.9 is too small: must be at least 1 (refractive index around the emitters)",
+        ),
+        (
+            {"depth_nm": 4e5, "sample_index": 1.33},
+            "-: depth_nm 400000 and coverslip_thickness_um 170 leave no room for the immersion: the objective would "
+            "have to move 306 um into the coverslip. Give a smaller depth, a thinner coverslip, or the objective's own "
+            "working_distance_um",
+        ),
+        ({"model": "vectorial"}, "model: 'vectorial' is not known: did you mean 'vector'? (known: scalar, vector)"),
+        (
+            {"emission_nm": 60.0},
+            "emission_nm: 60.0 is too small: must be at least 200 (emission wavelength in vacuum, nm)",
+        ),
+        (
+            {"emission_spectrum": ()},
+            "emission_spectrum: 0 items given (lines of the emission, each [wavelength in nm, relative photons]: the "
+            "PSF is their weighted mean): expected at least 1",
+        ),
+    ],
+)
+def test_impossible_objectives(cls: type, wrong: dict[str, Any], text: str) -> None:
+    assert said(cls, **{**(OPTICS if cls is Epi else CONFOCAL), **wrong}) == text
+
+
+@pytest.mark.parametrize("cls", [Confocal, SpinningDisk])
+@pytest.mark.parametrize(
+    ("wrong", "text"),
+    [
+        (
+            {"pinhole_au": 0.0},
+            "pinhole_au: 0.0 is too small: must be above 0 (pinhole diameter in Airy units of 1.22 emission_nm / na in "
+            "object space)",
+        ),
+        (
+            {"excitation_nm": 640.0},
+            "-: excitation_nm 640 is above emission_nm 600: one-photon fluorescence is emitted at longer wavelengths "
+            "than it is excited; swap them?",
+        ),
+        (
+            {"dose": 0.0},
+            "dose: 0.0 is too small: must be above 0 (excitation per frame as a multiple of one widefield exposure)",
+        ),
+    ],
+)
+def test_impossible_pinholes(cls: type, wrong: dict[str, Any], text: str) -> None:
+    assert said(cls, **{**CONFOCAL, **wrong}) == text
+
+
+def test_a_line_that_is_no_line() -> None:
+    assert said(Epi, **OPTICS, emission_spectrum=((600.0, -1.0),)).startswith(
+        "emission_spectrum.0.1: -1.0 is too small: must be above 0"
+    )
+
+
+# ---- spinning disk ---------------------------------------------------------------------------------------------------
+def light(scope: Any, z_nm: float, reach_nm: float = 12_000.0) -> float:
+    """The share of an emitter's light that comes through, over the plane up to `reach_nm`."""
+    r = np.arange(10.0, reach_nm, 20.0)
+    return float(2 * np.pi * 20 * (scope.psf(r, np.array([z_nm]))[0] * r).sum())
+
+
+def test_far_from_focus_the_open_share_of_the_disk_comes_through() -> None:
+    """pi / (2 sqrt 3) (hole / spacing)^2 of the light, where a single pinhole passes less the further away it is."""
+    disk, single = SpinningDisk(**CONFOCAL), Confocal(**CONFOCAL)
+    share = math.pi / (2 * math.sqrt(3)) / 25
+    assert light(disk, 4000.0) == pytest.approx(share, rel=0.02)
+    assert light(single, 4000.0) < 0.1 * share
+    assert light(SpinningDisk(**CONFOCAL, dose=3.0), 4000.0) == pytest.approx(3 * share, rel=0.02)
+
+
+def test_small_holes_far_apart_are_a_confocal() -> None:
+    """Without neighbours a small hole's response is h_ex h_em times its area, as a confocal's: 1 % at 0.05 AU."""
+    r = np.linspace(0, 600, 25)
+    disk = SpinningDisk(**CONFOCAL, pinhole_au=0.05, pinhole_spacing=900.0).psf(r, ZERO)
+    single = Confocal(**CONFOCAL, pinhole_au=0.05).psf(r, ZERO)
+    np.testing.assert_allclose(disk, single, atol=0.01 * single.max())
+
+
+def test_wide_holes_leave_the_widefield() -> None:
+    """A hole far wider than the spot lights and passes everything: the camera sees h_em."""
+    r = np.linspace(0, 600, 25)
+    disk = SpinningDisk(**CONFOCAL, pinhole_au=20.0, pinhole_spacing=3.0).psf(r, ZERO)[0]
+    widefield = Epi(**OPTICS).psf(r, ZERO)[0]
+    np.testing.assert_allclose(disk / disk[0], widefield / widefield[0], atol=0.01)
+    assert 0.9 < disk[0] / widefield[0] < 1.01
+
+
+def test_cross_talk_is_that_of_a_lattice() -> None:
+    """Against a sum over a lattice of pinholes, 600 nm out of focus, averaged over angle: 2 % of the peak.
+
+    G is made here on a grid by FFT: excitation, convolved with the disk twice.
+    """
+    disk, z = SpinningDisk(**CONFOCAL, pinhole_spacing=2.5), np.array([600.0])
+    step, half = 40.0, 200
+    x = (np.arange(2 * half) - half) * step
+    distance = np.hypot(x[:, None], x)
+    radii = np.arange(0, distance.max() + step, 10.0)
+    excitation = np.interp(distance, radii, disk.excitation(radii, z)[0])
+    offsets = (np.arange(8) + 0.5) / 8 * step - step / 2
+    inside = [np.hypot(x[:, None] + a, x + b) < disk.pinhole_radius_nm for a in offsets for b in offsets]
+    hole = np.mean(inside, axis=0)
+    spectrum = np.fft.fft2(np.fft.ifftshift(hole)) * step**2
+    once = np.fft.ifft2(np.fft.fft2(excitation) * spectrum**2).real / (math.pi * disk.pinhole_radius_nm**2)
+    spacing = 2.5 * 2 * disk.pinhole_radius_nm
+    lattice = [(spacing * (i + j / 2), spacing * j * math.sqrt(3) / 2) for i in range(-6, 7) for j in range(-6, 7)]
+    r = np.array([0.0, 200, 400, 800])
+    angles = 2 * np.pi * np.arange(48) / 48
+    expected = []
+    for radius in r:
+        places = [(radius * np.cos(t) - a, radius * np.sin(t) - b) for t in angles for a, b in lattice]
+        rows, columns = (np.rint(np.array(axis) / step).astype(int) + half for axis in zip(*places, strict=True))
+        known = (rows >= 0) & (rows < 2 * half) & (columns >= 0) & (columns < 2 * half)
+        expected.append(once[rows[known], columns[known]].sum() / len(angles))
+    found = disk.psf(r, z)[0] / disk.emission(r, z)[0]
+    np.testing.assert_allclose(found, expected, atol=0.03 * max(expected))
+
+
+def test_a_spinning_disk_images_planes_in_parallel() -> None:
+    """A stack's light through the disk lies between the confocal's and the widefield's out of focus."""
+    grid = Grid(shape=(1, 33, 33), pixel_nm=80.0, planes_nm=(1500.0,))
+    lone = Emitters(np.zeros((1, 3)), np.array([1000.0]))
+    single, disk, wide = (
+        scope.image(lone, grid).sum() for scope in (Confocal(**CONFOCAL), SpinningDisk(**CONFOCAL), Epi(**OPTICS))
+    )
+    assert single < disk < 0.1 * wide

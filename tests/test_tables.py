@@ -1,0 +1,141 @@
+"""PSF tables are remembered, on disk where asked for, and only those that are what they say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pytest
+
+from mishape.engine import tables
+from mishape.engine.component import Real
+from mishape.engine.errors import MishapeError
+from mishape.engine.imaging import PSFMicroscope
+from mishape.engine.tables import FOLDER, HELD_BYTES, tabulated
+from mishape.engine.types import Points
+from mishape.plugins.microscopes.epi import Epi
+
+R, Z = np.linspace(0, 1000, 11), np.array([0.0, 300, -500])
+calls: list[float] = []
+
+
+class Counted(PSFMicroscope):
+    """A Gaussian that counts how often it is computed."""
+
+    kind: Literal["counted"] = "counted"
+    sigma_nm: Real = 100.0
+
+    def psf(self, r_nm: Points, z_nm: Points, focus_nm: float = 0.0) -> Points:
+        calls.append(focus_nm)
+        return np.exp(-(r_nm[None, :] ** 2) / self.sigma_nm**2) + 0 * z_nm[:, None] + focus_nm
+
+
+@pytest.fixture(autouse=True)
+def forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin with no table in memory and no folder."""
+    forget()
+    monkeypatch.delenv(FOLDER, raising=False)
+
+
+def forget() -> None:
+    tables._tables.clear()
+    calls.clear()
+
+
+def test_a_table_is_computed_once() -> None:
+    first, again = (tabulated(Counted())(R, Z, 5.0) for _ in range(2))
+    assert again is first
+    assert calls == [5.0]
+    assert not first.flags.writeable
+    for other in (
+        tabulated(Counted())(R, Z, 6.0),
+        tabulated(Counted())(R, Z[:2], 5.0),
+        tabulated(Counted())(R[1:], Z, 5.0),
+    ):
+        assert other.shape != first.shape or (other != first).any()
+    tabulated(Counted(sigma_nm=90.0))(R, Z, 5.0)
+    assert len(calls) == 5
+
+
+def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "HELD_BYTES", 3 * R.size * Z.size * 8)
+    psf = tabulated(Counted())
+    for focus in (1.0, 2.0, 3.0, 4.0):
+        psf(R, Z, focus)
+    assert len(tables._tables) == 3
+    psf(R, Z, 2.0)
+    assert calls == [1, 2, 3, 4]
+    psf(R, Z, 1.0)
+    assert calls == [1, 2, 3, 4, 1]
+    assert HELD_BYTES == 2**28
+
+
+def test_the_folder_is_used_by_other_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table read from disk is the one computed, to the bit; nothing is written unless asked for."""
+    computed = tabulated(Counted())(R, Z, 5.0)
+    monkeypatch.setenv(FOLDER, str(tmp_path / "new" / "cache"))
+    forget()
+    tabulated(Counted())(R, Z, 5.0)
+    (entry,) = (tmp_path / "new" / "cache").iterdir()
+    forget()
+    np.testing.assert_array_equal(tabulated(Counted())(R, Z, 5.0), computed)
+    assert calls == []
+    assert entry.suffix == ".psf"
+
+
+@pytest.mark.parametrize("damage", ["flipped", "short", "long", "empty", "text", "folder"])
+def test_a_damaged_entry_is_made_again(damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(FOLDER, str(tmp_path))
+    computed = tabulated(Counted())(R, Z, 5.0)
+    (entry,) = tmp_path.iterdir()
+    whole = entry.read_bytes()
+    entry.unlink()
+    if damage == "folder":
+        entry.mkdir()
+    else:
+        flipped = whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:]
+        entry.write_bytes(
+            {"flipped": flipped, "short": whole[:-8], "long": whole * 300, "empty": b"", "text": b"not a table"}[damage]
+        )
+    forget()
+    if damage == "folder":
+        with pytest.raises(MishapeError, match=r"MISHAPE_CACHE: .* cannot be written \(Is a directory\): name another"):
+            tabulated(Counted())(R, Z, 5.0)
+        return
+    np.testing.assert_array_equal(tabulated(Counted())(R, Z, 5.0), computed)
+    assert calls == [5.0]
+    assert entry.read_bytes() == whole
+
+
+def test_an_entry_of_other_code_or_parameters_is_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Changed code has another name on disk; an entry under that name that says it is of older code is made again."""
+    monkeypatch.setenv(FOLDER, str(tmp_path))
+    tabulated(Counted())(R, Z, 5.0)
+    (old,) = tmp_path.iterdir()
+    monkeypatch.setattr(tables, "_code_hash", lambda cls: "changed")
+    forget()
+    tabulated(Counted())(R, Z, 5.0)
+    (new,) = set(tmp_path.iterdir()) - {old}
+    good = new.read_bytes()
+    new.write_bytes(old.read_bytes())
+    forget()
+    tabulated(Counted())(R, Z, 5.0)
+    assert calls == [5.0]
+    assert new.read_bytes() == good
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv(FOLDER, str(tmp_path / "file" / "cache"))
+    with pytest.raises(
+        MishapeError, match=r"^MISHAPE_CACHE: '.*cache' cannot be written \(Not a directory\): name anoth"
+    ):
+        tabulated(Counted())(R, Z, 5.0)
+
+
+def test_the_code_counts() -> None:
+    """Two classes of the same parameters do not share tables."""
+    other = type("Other", (Counted,), {"__module__": __name__})
+    assert tables._code_hash(Counted) != tables._code_hash(other)
+    assert tables._code_hash(Epi) == tables._code_hash(Epi)
