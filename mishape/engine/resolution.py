@@ -181,7 +181,7 @@ def _beyond(r_nm: Points, density: Points) -> float:
     if outer <= 0:
         return 0.0
     power = math.log(max(middle / outer, 1.0)) / math.log(5 / 3)
-    return 2 * math.pi * outer * (5 / 6) ** power / (float(r_nm[-1]) * (1 + power))
+    return 2 * math.pi * outer * math.pow(5 / 6, power) / (float(r_nm[-1]) * (1 + power))
 
 
 def _fraction_of_images(emitter: LoneEmitter, plane_nm: Points, fwhm_nm: float) -> float:
