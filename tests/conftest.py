@@ -25,6 +25,7 @@ class Accuracy(Protocol):
         *,
         rel: float | None = None,
         abs: float | None = None,
+        above: float | None = None,
         case: str = "",
     ) -> None: ...
 
@@ -47,7 +48,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.fixture
 def accuracy(record_property: Any) -> Accuracy:
-    """Return a function that asserts a number within its tolerance and keeps both."""
+    """Return a function that asserts a number, within its tolerance or above its limit, and keeps both."""
 
     def check(
         test: int,
@@ -57,10 +58,14 @@ def accuracy(record_property: Any) -> Accuracy:
         *,
         rel: float | None = None,
         abs: float | None = None,
+        above: float | None = None,
         case: str = "",
     ) -> None:
-        given = {"test": test, "claim": claim, "case": case, "rel": rel, "abs": abs}
+        given = {"test": test, "claim": claim, "case": case, "rel": rel, "abs": abs, "above": above}
         record_property("accuracy", {**given, "found": float(found), "expected": float(expected)})
+        if above is not None:
+            assert found > above, f"test {test}, {claim} {case}"
+            return
         assert float(found) == pytest.approx(expected, rel=rel or 0, abs=abs or 0), f"test {test}, {claim} {case}"
 
     return check

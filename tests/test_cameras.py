@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from conftest import Accuracy
 from numpy.typing import NDArray
 from pydantic import ValidationError
 from scipy import stats
@@ -75,11 +76,13 @@ def test_read_noise_and_quantisation(camera: Any) -> None:
 
 
 @pytest.mark.parametrize("camera", [Scmos(camera_seed=3), Emccd(camera_seed=3, em_gain=1, clock_induced_charge_e=0)])
-def test_dark_frames_average_to_the_offset_map(camera: Any) -> None:
+def test_dark_frames_average_to_the_offset_map(camera: Any, accuracy: Accuracy) -> None:
     camera = camera.model_copy(update={"dark_current_e_per_s": 0.0})
     frames = camera.detect(np.zeros((1000, 32, 32)), rng()).astype(float)
     residuals = [np.std(frames[:count].mean(axis=0) - camera.offsets(32, 32)) for count in (10, 100, 1000)]
     np.testing.assert_allclose(residuals, residuals[0] * np.sqrt([1, 0.1, 0.01]), rtol=0.1)
+    fall = residuals[0] / residuals[2]
+    accuracy(25, "residual to the offset map, 10 / 1000 dark frames", fall, 10, rel=0.1, case=camera.kind)
     assert residuals[0] == pytest.approx(np.sqrt(frames.var(axis=0).mean() / 10), rel=0.1)
 
 

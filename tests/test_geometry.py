@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from conftest import Accuracy
 from numpy.typing import NDArray
 from scipy import stats
 
@@ -32,7 +33,7 @@ def box_mesh(low: Points, high: Points) -> Mesh:
     return Mesh(corners.astype(np.float64), np.array(faces))
 
 
-def test_rotations_follow_equation_4_on_a_chiral_object() -> None:
+def test_rotations_follow_equation_4_on_a_chiral_object(accuracy: Accuracy) -> None:
     helix = np.stack([np.cos(np.arange(9.0)), np.sin(np.arange(9.0)), 0.3 * np.arange(9.0)], axis=1)
     a, b, c = np.deg2rad([20, 50, -70])
     expected = helix
@@ -43,7 +44,8 @@ def test_rotations_follow_equation_4_on_a_chiral_object() -> None:
     ):
         expected = expected @ np.array(turn).T
     rotation = g.rotation_matrix(20, 50, -70)
-    np.testing.assert_allclose(helix @ rotation.T, expected, atol=1e-12)
+    error = np.abs(helix @ rotation.T - expected).max()
+    accuracy(13, "Rz Ry Rx of a chiral object, of its length", error / np.ptp(helix[:, 2]), abs=1e-12)
     assert np.linalg.det(rotation) == pytest.approx(1)
     assert np.abs(helix @ g.rotation_matrix(-70, 50, 20).T - expected).max() > 0.1
 

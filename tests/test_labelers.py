@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import Accuracy
 from pydantic import ValidationError
 from scipy import stats
 
@@ -49,14 +50,16 @@ def uniform(values: Points, low: float, high: float, bins: int = 40) -> float:
     return float(stats.chisquare(np.histogram(values, bins, (low, high))[0]).pvalue)
 
 
-def test_labels_do_not_see_an_uneven_tessellation() -> None:
+def test_labels_do_not_see_an_uneven_tessellation(accuracy: Accuracy) -> None:
     mesh = uneven_sphere(500)
     g.check_watertight(mesh, "uneven")
     xyz = Surface(density_per_um2=20_000).label(Shape("s", mesh), RNG(1)).xyz_nm
-    assert uniform(xyz[:, 2], -500, 500) > 1e-3  # Archimedes: z is uniform on a sphere
-    assert uniform(np.arctan2(xyz[:, 1], xyz[:, 0]), -np.pi, np.pi) > 1e-3
+    # Archimedes: z is uniform on a sphere.
+    accuracy(22, "chi-square p, uniform by area", uniform(xyz[:, 2], -500, 500), above=1e-3, case="along z")
+    around = uniform(np.arctan2(xyz[:, 1], xyz[:, 0]), -np.pi, np.pi)
+    accuracy(22, "chi-square p, uniform by area", around, above=1e-3, case="around z")
     expected = g.mesh_area_nm2(mesh) * 20_000e-6
-    assert abs(len(xyz) - expected) < 4 * np.sqrt(expected)
+    accuracy(22, "count - density * area, in its own SD", (len(xyz) - expected) / np.sqrt(expected), abs=4)
 
 
 def test_labels_on_an_implicit_torus_are_uniform_by_area() -> None:
