@@ -57,6 +57,21 @@ def test_a_sample_on_disk_is_the_sample_simulated(sphere_scene: dict[str, Any], 
         assert item.record == json.loads(canonical(sample.record))
 
 
+def test_a_changed_input_file_stops_a_resumed_run(sphere_scene: dict[str, Any], tmp_path: Path) -> None:
+    """The rest of a dataset must not be made with another camera's map than its beginning."""
+    path = tmp_path / "offset.tif"
+    tifffile.imwrite(path, np.full((24, 20), 100, np.float32))
+    sphere_scene["views"]["epi"]["noise"] = {"kind": "scmos", "offset_map": str(path)}
+    spec = mishape.load_spec(sphere_scene)
+    dataset = mishape.generate(spec, tmp_path / "d")
+    assert list(dataset.manifest.inputs) == ["views.epi.noise.offset_map"]
+    shutil.rmtree(tmp_path / "d" / "shards" / "000001")
+    tifffile.imwrite(path, np.full((24, 20), 101, np.float32))
+    message = r"it differs in:\n  views\.epi\.noise\.offset_map: the file holds something else now\n"
+    with pytest.raises(mishape.DatasetError, match=message):
+        mishape.generate(mishape.load_spec(sphere_scene), tmp_path / "d")
+
+
 def test_images_open_with_physical_sizes(sphere_scene: dict[str, Any], tmp_path: Path) -> None:
     mishape.generate(mishape.load_spec(sphere_scene), tmp_path / "d")
     path = tmp_path / "d" / "shards" / "000000" / "epi.image.ome.tif"
