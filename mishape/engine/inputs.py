@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -87,8 +88,11 @@ def _refuse_odd(path: Path, series: Any) -> None:
     if series.dtype.kind not in "iuf" or not {"Y", "X"} <= set(axes) or series.axes[-2:] != "YX":
         raise MishapeError(f"{str(path)!r} holds {series.axes} {series.dtype}: expected a greyscale image or stack")
     if len(planes) > 1 or any(axis in "CST" for axis in planes):
-        raise MishapeError(f"{str(path)!r} has the axes {axes}: expected one channel and one time point")
-    size = int(np.prod([int(length) for length in series.shape])) * 8
+        raise MishapeError(
+            f"{str(path)!r} has the axes {axes}: expected one channel and one time point "
+            "(where planes were saved as frames, swap them in ImageJ: Image > Properties)"
+        )
+    size = math.prod(int(length) for length in series.shape) * 8
     if size > MAX_BYTES:
         raise MishapeError(f"{str(path)!r} would fill {size / 1e9:.1f} GB: crop it to {MAX_BYTES / 1e9:.1f} GB at most")
 
