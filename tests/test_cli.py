@@ -95,12 +95,13 @@ BAD_SCENES = {
     "unknown kind": (
         SCENE.replace("kind: epi", "kind: epy"),
         "scene.yaml:9:18: views.epi.microscope.kind: unknown microscope kind 'epy': did you mean 'epi'? "
-        "(known: confocal, epi)\n        microscope: {kind: epy, preset: epi1}",
+        "(known: confocal, epi, measured, spinning_disk)\n        microscope: {kind: epy, preset: epi1}",
     ),
     "misspelt key": (
         SCENE.replace("background", "backgroud"),
         "scene.yaml:10:28: views.epi.noise.backgroud: unknown key 'backgroud': did you mean 'background'? "
-        "(known: background, illumination, kind, qe, sbr, sbr_definition)\n        noise: {kind: poisson, backgroud: 100}",
+        "(known: background, illumination, kind, qe, sbr, sbr_definition)\n"
+        "        noise: {kind: poisson, backgroud: 100}",
     ),
     "wrong type": (
         SCENE.replace("100}", "lots}"),
@@ -426,8 +427,8 @@ def test_plugins_are_listed_and_explained(run: Run) -> None:
     assert code == 0
     assert out.startswith("microscopes epi\n\nWidefield imaging")
     assert (
-        "  na: Numerical aperture; 0 to 1.6, below the immersion index; no default: the preset's or yours. "
-        "[> 0, < 1.6, required]" in out
+        "  na: Numerical aperture; 0 to 1.6, below the indices of immersion and coverslip; no default: the preset's or "
+        "yours. [> 0, < 1.6, required]" in out
     )
     code, _, err = run("plugins", "epy")
     assert code == 1

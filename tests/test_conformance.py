@@ -29,8 +29,14 @@ PARAMETERS: dict[str, list[dict[str, Any]]] = {
     "shapes.tube": [{"length_nm": 1500, "radius_nm": 150}],
     "labelers.surface": [{"density_per_um2": 2000, "photons": 100}],
     "labelers.volume": [{"density_per_um3": 5000, "photons": 100}],
-    "microscopes.epi": [{"preset": "epi1"}, {"preset": "epi2"}],
-    "microscopes.confocal": [{"preset": "con1"}],
+    "microscopes.epi": [
+        {"preset": "epi1"},
+        {"preset": "epi2"},
+        {"preset": "epi1", "sample_index": 1.47, "depth_nm": 1500},
+    ],
+    "microscopes.confocal": [{"preset": "con1"}, {"preset": "con1", "sampling": "scan"}],
+    "microscopes.spinning_disk": [{"na": 1.4, "emission_nm": 600, "excitation_nm": 561}],
+    "microscopes.measured": [],  # needs a file: tests/test_measured.py runs its suite
     "noises.poisson": [{}, {"background": 100, "sbr": 2}],
     "noises.pmt": [{}, {"mode": "counting"}],
 }

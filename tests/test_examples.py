@@ -61,6 +61,17 @@ def test_03_six_views_of_one_shape_then_the_next() -> None:
     assert sum(map(len, by_split.values())) == len(set.union(*by_split.values())) == 5, "no shape stands in two splits"
 
 
+def test_06_masks_lie_where_the_light_is_sharp() -> None:
+    scene = mishape.load_spec(SCENES[5]).scene(0)
+    live, disk = (scene.views[name].sharp_grid.centers_nm()[0] for name in ("live", "disk"))
+    np.testing.assert_allclose(live, [-317, 17, 353], atol=5)
+    np.testing.assert_allclose(disk, live, atol=20)
+    sample = mishape.simulate(scene)
+    assert sample.photons["disk"].sum() < 0.2 * sample.photons["live"].sum() < 0.2 * sample.photons["matched"].sum()
+    assert sample.images["live"].dtype == np.uint16
+    assert sample.images["live"].max() < 2**16 - 1, "no pixel is saturated"
+
+
 def test_05_two_mitochondria_in_each_of_four_fields() -> None:
     spec = mishape.load_spec(SCENES[4])
     assert spec.samples == 7000

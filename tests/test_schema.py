@@ -154,7 +154,7 @@ def test_descriptions_and_presets_reach_the_editor(validator: Draft7Validator) -
     definitions = scene_schema()["definitions"]
     epi = definitions["microscopes.epi"]
     assert epi["description"].startswith("Widefield imaging")
-    assert epi["properties"]["preset"]["anyOf"][0] == {"enum": ["epi1", "epi2"]}
+    assert epi["properties"]["preset"]["anyOf"][0] == {"enum": ["epi1", "epi2", "sekh2021"]}
     assert epi["properties"]["na"]["description"].startswith("Numerical aperture")
     pixel = definitions["Grid"]["properties"]["pixel_nm"]
     assert pixel["description"] == "Edge of a square pixel in object space, nm; 1 to 100000."

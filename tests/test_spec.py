@@ -114,7 +114,7 @@ views:
         "scene.yaml:12:45: views.epi.noise.qe: 2 is too large: must be at most 1 (quantum efficiency, photoelectrons "
         "per photon, above 0 and at most 1)\n        noise: {kind: poisson, background: 100, qe: 2}",
         "scene.yaml:15:18: views.con.microscope.kind: unknown microscope kind 'confocl': did you mean 'confocal'? "
-        "(known: confocal, epi)\n        microscope: {kind: confocl}",
+        "(known: confocal, epi, measured, spinning_disk)\n        microscope: {kind: confocl}",
     ]
 
 
@@ -179,25 +179,30 @@ ONE_ERROR: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "unknown kind": (
         ("kind: epi", "kind: epy"),
-        "7:18: views.epi.microscope.kind: unknown microscope kind 'epy': did you mean 'epi'? (known: confocal, epi)",
+        "7:18: views.epi.microscope.kind: unknown microscope kind 'epy': did you mean 'epi'? "
+        "(known: confocal, epi, measured, spinning_disk)",
     ),
     "no kind": (
         ("kind: epi, ", ""),
-        "7:5: views.epi.microscope: required key 'kind' is missing: choose one of confocal, epi",
+        "7:5: views.epi.microscope: required key 'kind' is missing: choose one of "
+        "confocal, epi, measured, spinning_disk",
     ),
     "kind of wrong type": (("kind: epi", "kind: 3"), "7:5: views.epi.microscope: kind 3 is not text"),
     "no component": (
         (EPI, "3"),
-        "7:5: views.epi.microscope: 3 is not a mapping with a 'kind': choose one of confocal, epi",
+        "7:5: views.epi.microscope: 3 is not a mapping with a 'kind': choose one of "
+        "confocal, epi, measured, spinning_disk",
     ),
     "unknown preset": (
         ("epi1", "epi3"),
-        "7:29: views.epi.microscope.preset: 'epi3' is not known: did you mean 'epi2'? (known: epi1, epi2)",
+        "7:29: views.epi.microscope.preset: 'epi3' is not known: did you mean 'epi2'? (known: epi1, epi2, sekh2021)",
     ),
     "misspelt key": (
         ("preset: epi1", "preset: epi1, exitation_nm: 500"),
         "7:43: views.epi.microscope.exitation_nm: unknown key 'exitation_nm': did you mean 'excitation_nm'? "
-        "(known: emission_nm, excitation_nm, immersion_index, kind, magnification, na, preset)",
+        "(known: coverslip_design_index, coverslip_design_thickness_um, coverslip_index, coverslip_thickness_um, "
+        "depth_nm, emission_nm, emission_spectrum, excitation_nm, immersion_design_index, immersion_index, kind, magnification, "
+        "model, na, preset, sample_index, sampling, working_distance_um)",
     ),
     "wrong type": (
         ("epi1", "epi1, na: true"),
@@ -209,7 +214,7 @@ ONE_ERROR: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "two values": (
         ("epi1", "epi1, na: 1.55"),
-        "7:5: views.epi.microscope: na 1.55 must be below immersion_index 1.515",
+        "7:5: views.epi.microscope: na 1.55 must be below immersion_index 1.515: no steeper ray leaves that medium",
     ),
     "form": ((", radius_nm: 300", ""), "3:5: objects.0.shape: a sphere needs radius_nm: give radius_nm"),
     "missing library": (
@@ -331,11 +336,13 @@ def test_a_complaint_about_several_values_says_that_one_is_drawn(scene: Path) ->
     text = TEXT.replace("epi1", "epi1, na: {$normal: [1.4, 0.05]}")
     (only,) = problems(scene, text)
     assert only.splitlines()[0] == (
-        "scene.yaml:7:5: views.epi.microscope: na 1.6 must be below immersion_index 1.515 (a draw below can give this)"
+        "scene.yaml:7:5: views.epi.microscope: na 1.6 must be below immersion_index 1.515: no steeper ray leaves that "
+        "medium (a draw below can give this)"
     )
     (missing,) = problems(scene, text.replace("kind: epi, ", ""))
     assert missing.splitlines()[0] == (
-        "scene.yaml:7:5: views.epi.microscope: required key 'kind' is missing: choose one of confocal, epi"
+        "scene.yaml:7:5: views.epi.microscope: required key 'kind' is missing: choose one of "
+        "confocal, epi, measured, spinning_disk"
     )
 
 
@@ -433,8 +440,8 @@ def test_a_broken_plugin_is_told_from_an_absent_one(scene: Path) -> None:
         "No module named 'stranger_lost'",
         "verbless": "microscopes plugin 'verbless' of stranger lacks image()",
         "other": "microscopes plugin 'other' of stranger calls itself 'another': the two names must be equal",
-        "absent": "unknown microscope kind 'absent': (known: confocal, epi, lost, other, verbless); "
-        "if a file of yours defines it, add --plugin FILE",
+        "absent": "unknown microscope kind 'absent': (known: confocal, epi, lost, measured, other, "
+        "spinning_disk, verbless); if a file of yours defines it, add --plugin FILE",
     }
     for kind, reason in broken.items():
         (only,) = problems(scene, TEXT.replace(EPI, kind))

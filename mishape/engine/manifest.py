@@ -48,7 +48,7 @@ class Manifest(Model):
     """Grid and montage of each view."""
     versions: dict[str, str]
     """Version of mishape, of NumPy, SciPy and of every plugin's distribution."""
-    inputs: dict[str, str] = {}
+    inputs: dict[str, str] = Field(default={})
     """SHA-256 of each file that the first sample's microscopes and detectors read, by parameter."""
 
     @property

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mishape.engine import media, optics, radial
 from mishape.engine.errors import MishapeError
 from mishape.engine.extent import PSF
 from mishape.engine.files import TEMPORARY, canonical
@@ -73,15 +72,20 @@ def _about(microscope: PSFMicroscope, r_nm: Points, z_nm: Points, focus_nm: floa
 
 @lru_cache(maxsize=256)
 def _code_hash(cls: type) -> str:
-    """Return a hash of the modules that compute a microscope's PSF: its own, its bases', and the engine's optics."""
-    names = {c.__module__ for c in cls.__mro__ if c.__module__ != "builtins"} | {
-        m.__name__ for m in (media, optics, radial)
-    }
-    files = {name: getattr(sys.modules[name], "__file__", None) for name in names}
+    """Return a hash of the code that computes a microscope's PSF: the packages of its class and of all its bases."""
+    modules = {base.__module__ for base in cls.__mro__ if base.__module__ != "builtins"}
     digest = hashlib.sha256(f"{cls.__module__}.{cls.__qualname__}".encode())
-    for _, file in sorted(files.items()):
-        digest.update(Path(file).read_bytes() if file else b"")
+    for path in sorted({path for name in modules for path in _sources(name)}):
+        digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def _sources(module: str) -> list[Path]:
+    """Return a module's file, with those beside it where it is part of a package."""
+    file = getattr(sys.modules[module], "__file__", None)
+    if file is None:
+        return []
+    return sorted(Path(file).parent.glob("*.py")) if "." in module else [Path(file)]
 
 
 def _entry(name: str) -> Path | None:
