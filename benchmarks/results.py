@@ -11,14 +11,15 @@ import platform
 import subprocess
 import sys
 import tempfile
-from importlib.metadata import version
+from importlib.metadata import distributions, version
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).parent
 COMMAND = "python -m benchmarks.results"
-PACKAGES = ("mishape", "numpy", "scipy", "pydantic", "typer")
+PACKAGES = ("mishape", "numpy", "scipy", "pydantic", "typer", "psf-generator", "psfmodels", "torch")
+"""Those of the extra `peers` are named where they are installed; what compares with them is left out where not."""
 
 
 def measured() -> list[dict[str, Any]]:
@@ -46,13 +47,14 @@ def table(module: str, records: list[dict[str, Any]]) -> list[str]:
 
 def main() -> None:
     records = measured()
-    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    installed = {distribution.name.replace("_", "-") for distribution in distributions()}
+    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES if name in installed)
     lines = [
         "# Benchmarks",
         "",
         f"Written by `{COMMAND}` on {platform.machine()} {platform.system()}, {os.cpu_count()} cores, "
         f"Python {platform.python_version()}, {versions}. Times vary with the machine: read the ratios.",
-        "Nothing was run on a GPU.",
+        "`bench_optics` counts CPU time on one core, the others wall time. Nothing was run on a GPU.",
         "",
     ]
     for module, group in groupby(records, key=lambda record: Path(record["fullname"].split("::")[0]).stem):

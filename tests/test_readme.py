@@ -101,10 +101,9 @@ def test_the_other_commands_of_the_readme(folder: Path) -> None:
 
 @pytest.mark.parametrize("picture", PICTURES)
 def test_a_picture_is_made_by_the_command_below_it(picture: str, folder: Path) -> None:
-    example = Path(picture).name.removesuffix("-000000.png")
-    (command,) = blocks("", f"mishape render examples/{example}.yaml")
-    assert re.search(rf"\({re.escape(picture)}\)\n\n```\n{re.escape(command)}```", TEXT)
-    run(command, folder)
+    found = re.search(rf"\({re.escape(picture)}\)\n\n```\n(mishape .*)\n```", TEXT)
+    assert found, "the command that makes a picture stands below it"
+    run(found[1], folder)
     with Image.open(ROOT / picture) as committed, Image.open(folder / picture) as made:
         assert committed.size == made.size, "make the picture anew with the command below it"
 
@@ -127,10 +126,11 @@ def test_no_command_of_the_readme_is_left_out() -> None:
         ["mishape", "check"],
         ["mishape", "generate"],
         ["mishape", "verify"],
+        ["mishape", "psf"],
         ["mishape", "generate"],
         ["python", "examples/05_segmentation_pairs.py"],
     ]
-    assert len(PICTURES) == 2
+    assert len(PICTURES) == 3
 
 
 def test_what_the_readme_names_exists() -> None:
@@ -139,6 +139,42 @@ def test_what_the_readme_names_exists() -> None:
             assert (ROOT / target).exists(), target
     for name in re.findall(r"mishape\.(\w+)\(", TEXT):
         assert hasattr(mishape, name) or name == "testing", name
+
+
+def test_the_accuracy_table_has_every_test_and_each_passed() -> None:
+    """The table is a run's record (`python -m benchmarks.accuracy`); the tests themselves assert every number anew."""
+    rows = re.findall(r"^\| (\d+) \| (.+) \| (.*) \| (.+) \| (.+) \|$", TEXT, flags=re.M)
+    assert {int(row[0]) for row in rows} == {*range(1, 27)}
+    for number, claim, expected, found, tolerance in rows:
+        if tolerance.endswith("%") and "," not in found + expected:
+            value = float(re.sub(r" \(worst.*", "", found).split()[-1])
+            limit = float(tolerance[:-2]) / 100 * float(expected)
+            assert abs(value - float(expected)) <= limit, f"test {number}, {claim}"
+
+
+def test_the_page_about_microscopes_is_right() -> None:
+    """It names every kind, preset and layer, and its examples are valid."""
+    import yaml
+
+    from mishape.engine import registry
+
+    page = (ROOT / "docs/microscopes.md").read_text(encoding="utf-8")
+    for family in ("microscopes", "noises"):
+        for kind in registry.kinds(family):
+            cls = registry.load(family, kind)
+            if cls.__module__.startswith("mishape."):
+                for name in (kind, *cls.presets):
+                    assert f"`{name}`" in page, name
+    (body,) = re.findall(r"```yaml\n(.*?)```", page, flags=re.S)
+    examples = [yaml.safe_load(part)["noise"] for part in re.split(r"^(?=noise:)", body, flags=re.M) if part]
+    assert len(examples) == 4
+    for example in examples:
+        for key, value in list(example.items()):
+            if key.endswith("_map"):
+                del example[key]
+            elif isinstance(value, dict) and isinstance(value.get("mean"), dict):
+                value["mean"] = value["mean"]["$uniform"][0]
+        registry.load("noises", example["kind"]).model_validate(example)
 
 
 def test_the_page_about_scenes_names_every_key_and_draw() -> None:

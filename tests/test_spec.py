@@ -201,8 +201,8 @@ ONE_ERROR: dict[str, tuple[tuple[str, ...], str]] = {
         ("preset: epi1", "preset: epi1, exitation_nm: 500"),
         "7:43: views.epi.microscope.exitation_nm: unknown key 'exitation_nm': did you mean 'excitation_nm'? "
         "(known: coverslip_design_index, coverslip_design_thickness_um, coverslip_index, coverslip_thickness_um, "
-        "depth_nm, emission_nm, emission_spectrum, excitation_nm, immersion_design_index, immersion_index, kind, magnification, "
-        "model, na, preset, sample_index, sampling, working_distance_um)",
+        "depth_nm, emission_nm, emission_spectrum, excitation_nm, immersion_design_index, immersion_index, kind, "
+        "magnification, model, na, preset, sample_index, sampling, working_distance_um)",
     ),
     "wrong type": (
         ("epi1", "epi1, na: true"),

@@ -103,6 +103,8 @@ def radial_psf(optics: Optics, r_nm: Points, z_nm: Points, focus_nm: Points | fl
     path).
     """
     z_nm, focus_nm = np.broadcast_arrays(np.asarray(z_nm, float), np.asarray(focus_nm, float))
+    if not z_nm.size:
+        return np.zeros((0, len(r_nm)))
     count = _node_count(optics, float(np.max(r_nm, initial=0)), z_nm, focus_nm)
     return _quadrature(optics, count, np.asarray(r_nm, float), z_nm, focus_nm)
 
