@@ -6,6 +6,7 @@ python -m benchmarks.accuracy
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import subprocess
@@ -43,7 +44,7 @@ def table(records: list[dict[str, Any]]) -> list[str]:
         shown = cases if len(cases) <= MAX_CASES else [max(cases, key=_strain)]
         of = f" (worst of {len(cases)})" if len(shown) < len(cases) else ""
         expected = ", ".join(dict.fromkeys(_expected(case) for case in shown))
-        found = ", ".join(f"{case['case']} {_number(case['found'])}".strip() for case in shown)
+        found = ", ".join(f"{case['case']}: {_found(case)}".removeprefix(": ") for case in shown)
         lines.append(f"| {test} | {claim} | {expected} | {found}{of} | {_tolerance(shown[0])} |")
     return lines
 
@@ -52,24 +53,30 @@ def _strain(record: dict[str, Any]) -> float:
     """Return how much of its tolerance a number uses up."""
     if record["above"] is not None:
         return float(record["above"] / record["found"])
-    allowed = (record["abs"] or 0) + (record["rel"] or 0) * abs(record["expected"])
-    return float(abs(record["found"] - record["expected"]) / allowed) if allowed else 0.0
+    return abs(record["found"] - record["expected"]) / allowed if (allowed := _allowed(record)) else 0.0
 
 
-def _number(value: float) -> str:
-    return f"{value:.4g}" if abs(value) >= 1e-3 or value == 0 else f"{value:.1e}"
+def _allowed(record: dict[str, Any]) -> float:
+    return float((record["abs"] or 0) + (record["rel"] or 0) * abs(record["expected"]))
+
+
+def _found(record: dict[str, Any]) -> str:
+    """Return the number: an error by two digits, anything else to a tenth of its tolerance or finer."""
+    if record["expected"] == 0:
+        return f"{record['found']:.2g}"
+    return f"{record['found']:.{max(0, math.ceil(-math.log10(_allowed(record))) + 1)}f}"
 
 
 def _expected(record: dict[str, Any]) -> str:
-    return "" if record["above"] is not None else _number(record["expected"])
+    return "" if record["above"] is not None else f"{record['expected']:.5g}"
 
 
 def _tolerance(record: dict[str, Any]) -> str:
     if record["above"] is not None:
-        return f"above {_number(record['above'])}"
+        return f"above {record['above']:g}"
     if record["rel"] is not None:
         return f"{100 * record['rel']:g} %"
-    return _number(record["abs"]) if record["abs"] else "exactly"
+    return f"{record['abs']:g}" if record["abs"] else "exactly"
 
 
 def main() -> None:

@@ -64,11 +64,11 @@ class Objective(PSFMicroscope):
     """Refractive index around the emitters; 1 to 2; default as `immersion_index`, matched. Water has 1.33, live cells
     1.36 to 1.38, glycerol mountants 1.46, ProLong and the like 1.47 to 1.52."""
     depth_nm: Real = Field(default=0.0, ge=0, le=1e6)
-    """Distance of the world's origin from the coverslip, nm; 0 to 1e6; default 0. It matters where `sample_index` is not
-    the immersion's. Where it is not the coverslip's, emitters below the coverslip are refused."""
+    """Distance of the world's origin from the coverslip, nm; 0 to 1e6; default 0. It matters where `sample_index` is
+    not the immersion's. Where it is not the coverslip's, emitters below the coverslip are refused."""
     model: Literal["vector", "scalar"] = "vector"
-    """``vector`` (default): polarised light through Fresnel's interfaces. ``scalar``: Gibson & Lanni's, its aperture cut
-    off at the sample's index, for comparison with other software; at NA 1.4 its stacks are wrong by 16 % (scaled to
+    """``vector`` (default): polarised light through Fresnel's interfaces. ``scalar``: Gibson & Lanni's, its aperture
+    cut off at the sample's index, for comparison with other software; at NA 1.4 its stacks are wrong by 16 % (scaled to
     their peaks) to 27 % (as they are)."""
     magnification: Real | None = Field(default=None, gt=0, le=1000)
     """Magnification of the objective; kept as provenance: pixels are given in object space."""
