@@ -26,6 +26,8 @@ from mishape.engine.types import Points
 
 ACCURACY = 1e-9
 """Largest error of a table by quadrature, as a fraction of the brightest of the places that are checked."""
+NODES_PER_RADIAN = 0.35
+"""Nodes of a first guess, beyond the first 24: a rule needs a quarter and converges exponentially beyond."""
 MAX_NODES = 1 << 15
 
 
@@ -171,15 +173,15 @@ def pupil_nodes(optics: Optics, count: int) -> tuple[Points, Points]:
 def _node_count(optics: Optics, r_max_nm: float, z_nm: Points, focus_nm: Points) -> int:
     """Return how many nodes a table needs: a first guess by the phase that runs over the pupil, doubled until it holds.
 
-    A rule needs a quarter of a node per radian and converges exponentially beyond. It is checked where the phase runs
-    fastest, at the ends of r, z and focus, against a rule of one and a half times the nodes.
+    It is checked where the phase runs fastest, at the ends of r, z and focus, against a rule of one and a half times
+    the nodes.
     """
     rows = np.unique([np.argmin(z_nm), np.argmax(z_nm), np.argmin(z_nm - focus_nm), np.argmax(z_nm - focus_nm)])
     z_ends, focus_ends = z_nm[rows], focus_nm[rows]
     r_ends = np.array([0.0, 0.37, 0.71, 1.0]) * r_max_nm
     waves = np.unwrap(np.angle(_waves(optics, pupil_nodes(optics, 256)[0], z_ends, focus_ends)), axis=1)
     phase = float(np.abs(np.diff(waves, axis=1)).sum(axis=1).max()) + optics.k_per_nm * optics.cutoff * r_max_nm
-    count = 16 * math.ceil((0.35 * phase + 24) / 16)
+    count = 16 * math.ceil((NODES_PER_RADIAN * phase + 24) / 16)
     while count <= MAX_NODES:
         coarse, fine = (
             _quadrature(optics, n, r_ends, z_ends, focus_ends) for n in (count, 16 * (count // 16 * 3 // 2))

@@ -13,6 +13,10 @@ from scipy.integrate import simpson
 from scipy.optimize import brentq
 from scipy.special import jv
 
+from mishape.engine import optics
+from mishape.engine.errors import MishapeError
+from mishape.engine.media import Media
+from mishape.engine.optics import Optics, radial_psf
 from mishape.engine.radial import average_over_disk
 from mishape.engine.types import Points
 from mishape.plugins.microscopes.confocal import Confocal
@@ -157,6 +161,25 @@ def test_quadrature_has_converged(na: float, index: float) -> None:
     r, z = np.array([0.0, 3.0, 150, 1000, 5000, 20_000]), np.array([0.0, 310, -2000, 8000])
     ours, theirs = matched_psf(r, z, na, 600.0, index), independent_psf(r, z, na, 600.0, index)
     np.testing.assert_allclose(ours / ours[0, 0], theirs / theirs[0, 0], atol=1e-9)
+
+
+@pytest.mark.parametrize("sample_index", [OIL, 1.33])
+def test_too_few_nodes_are_noticed(sample_index: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A first guess of a twentieth of the nodes is doubled until the table is the same to 1e-9 of its peak."""
+    media = Media(OIL, OIL, sample_index, OIL, OIL, depth_nm=4000.0)
+    r, z = np.linspace(0, 8000, 33), np.array([-2000.0, 0, 3000])
+    expected = radial_psf(Optics(1.42, 600.0, media), r, z)
+    monkeypatch.setattr(optics, "NODES_PER_RADIAN", 0.0175)
+    found = radial_psf(Optics(1.42, 600.0, media), r, z)
+    np.testing.assert_allclose(found, expected, atol=1e-9 * expected.max())
+    monkeypatch.setattr(optics, "MAX_NODES", 40)
+    with pytest.raises(MishapeError, match=r"does not converge with 40 nodes at r 8000 nm and z 5000 nm apart"):
+        radial_psf(Optics(1.42, 600.0, media), r, z)
+
+
+def test_no_planes_no_rows() -> None:
+    assert EPI1.psf(np.arange(4.0), np.empty(0)).shape == (0, 4)
+    assert EPI1.psf(np.empty(0), np.arange(4.0)).shape == (4, 0)
 
 
 def test_psf_is_even_in_z_and_follows_the_focus() -> None:
