@@ -56,6 +56,13 @@ class PSFMicroscope(Component):
         (n_z, n_r) float64. A widefield PSF integrates to 1 over each unbounded plane.
         """
 
+    def through_focus(self, r_nm: Points, z_nm: float, planes_nm: Points) -> Points:
+        """Return the PSF of an emitter at one z as the objective travels: (len(planes_nm), len(r_nm)).
+
+        One call of `psf` for each plane; a microscope that can do them together says so by its own method.
+        """
+        return np.concatenate([self.psf(r_nm, np.array([z_nm]), float(plane)) for plane in planes_nm])
+
     def integrated_axes(self) -> tuple[bool, bool]:
         """Return whether a pixel integrates over its height (y) and its width (x); what it does not, it samples.
 

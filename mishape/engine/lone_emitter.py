@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from mishape.engine import arrays
 from mishape.engine.errors import MishapeError, PluginError
+from mishape.engine.imaging import PSFMicroscope
 from mishape.engine.protocols import Microscope
 from mishape.engine.radial import table_reader
 from mishape.engine.types import Emitters, Grid, Points
@@ -67,6 +68,8 @@ class LoneEmitter:
     def _tabulated(self, r_nm: Points, travel_nm: Points) -> Points:
         if self._moves_as_one:
             return self._asked(r_nm, -travel_nm, 0.0)
+        if isinstance(self.microscope, PSFMicroscope):
+            return _finite(self.microscope.through_focus(r_nm, 0.0, travel_nm))
         return np.concatenate([self._asked(r_nm, np.zeros(1), focus_nm) for focus_nm in travel_nm.tolist()])
 
     @cached_property

@@ -21,6 +21,7 @@ from . import EPI1, EPI2, emitter, matched_psf
 
 ZERO = np.zeros(1)
 WATER: dict[str, Any] = {"sample_index": 1.33, "depth_nm": 2000.0}
+DISK: dict[str, Any] = {"na": 1.4, "emission_nm": 600.0, "excitation_nm": 561.0}
 DEEP = Epi(preset="epi1", **WATER)
 DEEP_SCALAR = Epi(preset="epi1", model="scalar", **WATER)
 
@@ -133,6 +134,14 @@ def test_focus_in_the_sample() -> None:
         assert near[on_axis(DEEP, near, z_nm).argmax()] == pytest.approx(plane, abs=5)
 
 
+@pytest.mark.parametrize("scope", [DEEP, Confocal(preset="con1", **WATER), SpinningDisk(**DISK)], ids=lambda s: s.kind)
+def test_all_planes_at_once(scope: Epi | Confocal | SpinningDisk) -> None:
+    """`through_focus` is `psf` plane by plane, to the quadrature's 1e-9."""
+    r, planes = np.linspace(0, 1500, 7), np.array([-300.0, 0, 450, 2000])
+    single = np.concatenate([scope.psf(r, np.array([120.0]), float(plane)) for plane in planes])
+    np.testing.assert_allclose(scope.through_focus(r, 120.0, planes), single, atol=1e-9 * single.max())
+
+
 def test_planes_below_the_coverslip_focus_on_nothing() -> None:
     """There the paraxial focus is all that can be said."""
     assert Epi(preset="epi1", sample_index=1.33).focus_in_sample_nm(np.array([-500.0]))[0] == -500 * 1.33 / 1.515
@@ -155,7 +164,7 @@ OPTICS: dict[str, Epi | Confocal | SpinningDisk] = {
     "spectrum": Epi(preset="epi2", emission_spectrum=((580.0, 0.6), (608.0, 1.0), (660.0, 0.3))),
     "sekh2021": Epi(preset="sekh2021"),
     "scan": Confocal(preset="con1", sampling="scan"),
-    "spinning disk": SpinningDisk(na=1.4, emission_nm=600.0, excitation_nm=561.0),
+    "spinning disk": SpinningDisk(**DISK),
 }
 
 

@@ -65,7 +65,7 @@ class Confocal(PinholeMicroscope):
     along x only, the fast axis, while the lines lie one pixel apart. ``point``: the light at its centre. The latter two
     are times the pixel's size along what is not integrated, so the sum of an image stays."""
 
-    def psf(self, r_nm: Points, z_nm: Points, focus_nm: float = 0.0) -> Points:
+    def psf(self, r_nm: Points, z_nm: Points, focus_nm: Points | float = 0.0) -> Points:
         """Return the photon fraction per nm^2 of scan, (len(z_nm), len(r_nm)), of emitters at z seen from focus_nm."""
         return self.dose * self.excitation(r_nm, z_nm, focus_nm) * self._detected(r_nm, z_nm, focus_nm)
 
@@ -73,7 +73,7 @@ class Confocal(PinholeMicroscope):
         """Return whether pixels integrate along rows (y) and columns (x)."""
         return self.sampling == "area", self.sampling != "point"
 
-    def _detected(self, r_nm: Points, z_nm: Points, focus_nm: float) -> Points:
+    def _detected(self, r_nm: Points, z_nm: Points, focus_nm: Points | float) -> Points:
         """Return the fraction of an emitter's light that falls into a pinhole r from it."""
         radius_nm = self.pinhole_radius_nm
         if self.pinhole == "point":

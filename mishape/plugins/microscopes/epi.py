@@ -50,7 +50,7 @@ class Epi(Objective):
     """``area`` (default): a pixel holds the light that falls on its area. ``point``: the light at its centre, times its
     area, as some simulators do; a lone emitter on 80 nm pixels is then 4 % wrong."""
 
-    def psf(self, r_nm: Points, z_nm: Points, focus_nm: float = 0.0) -> Points:
+    def psf(self, r_nm: Points, z_nm: Points, focus_nm: Points | float = 0.0) -> Points:
         """Return the photon fraction per nm^2, (len(z_nm), len(r_nm)), of emitters at z seen from focus_nm."""
         return self.emission(r_nm, z_nm, focus_nm)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Annotated, Literal, Self
@@ -118,6 +119,14 @@ class Objective(PSFMicroscope):
     def _line(self, wavelength_nm: float, r_nm: Points, z_nm: Points, focus_nm: Points | float) -> Points:
         return radial_psf(Optics(self.na, wavelength_nm, self.media, self.model), r_nm, z_nm, focus_nm)
 
+    def through_focus(self, r_nm: Points, z_nm: float, planes_nm: Points) -> Points:
+        """Return the PSF of an emitter at one z as the objective travels, all planes at once."""
+        return self.psf(r_nm, np.full(len(planes_nm), z_nm), planes_nm)
+
+    @abstractmethod
+    def psf(self, r_nm: Points, z_nm: Points, focus_nm: Points | float) -> Points:
+        """Return the PSF as `PSFMicroscope` says; `focus_nm` may hold one plane for each z."""
+
     def focus_in_sample_nm(self, planes_nm: Points) -> Points:
         """Return the world z of emitters that are brightest at each plane; the plane's own z in matched media.
 
@@ -172,7 +181,7 @@ def _sharp_nm(key: _Key, focus_nm: float) -> float:
     z = np.arange(max(-reach_nm, -depth_nm), reach_nm, FOCUS_STEP_NM) + focus_nm * per_travel
     brightest_nm = _top(z, psf(np.zeros(1), z, focus_nm)[:, 0])
     planes = focus_nm + FOCUS_STEP_NM * np.arange(-8.0, 9)
-    own = np.array([psf(np.zeros(1), np.array([brightest_nm]), float(plane))[0, 0] for plane in planes])
+    own = key.microscope.through_focus(np.zeros(1), brightest_nm, planes)[:, 0]
     return brightest_nm + (focus_nm - _top(planes, own)) * per_travel
 
 

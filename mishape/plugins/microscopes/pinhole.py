@@ -53,6 +53,6 @@ class PinholeMicroscope(Objective):
         """Return the radii of a table that can be read up to `reach_nm`."""
         return self.table_step_nm * np.arange(int(reach_nm / self.table_step_nm) + 4, dtype=np.float64)
 
-    def excitation(self, r_nm: Points, z_nm: Points, focus_nm: float = 0.0) -> Points:
+    def excitation(self, r_nm: Points, z_nm: Points, focus_nm: Points | float = 0.0) -> Points:
         """Return the excitation's PSF, (len(z_nm), len(r_nm)) per nm^2, each row 1 over the plane."""
         return self._line(self.excitation_nm, r_nm, z_nm, focus_nm)

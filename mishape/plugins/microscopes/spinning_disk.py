@@ -35,7 +35,7 @@ class SpinningDisk(PinholeMicroscope):
     """Distance between neighbouring pinholes of a hexagonal lattice, in pinhole diameters; 1.1 to 1000; default 5, as
     in Yokogawa's disks (50 um holes, 250 um apart)."""
 
-    def psf(self, r_nm: Points, z_nm: Points, focus_nm: float = 0.0) -> Points:
+    def psf(self, r_nm: Points, z_nm: Points, focus_nm: Points | float = 0.0) -> Points:
         """Return the photon fraction per nm^2, (len(z_nm), len(r_nm)), of emitters at z seen from focus_nm."""
         step_nm, hole_nm = self.table_step_nm, self.pinhole_radius_nm
         spacing_nm = self.pinhole_spacing * 2 * hole_nm
@@ -47,7 +47,7 @@ class SpinningDisk(PinholeMicroscope):
         others = (math.pi * hole_nm**2 - average_over_disk(lit, step_nm, near_nm, r_nm)) / cell_nm2
         return self.dose * self.emission(r_nm, z_nm, focus_nm) * (own + ring + others)
 
-    def _lit(self, radii: Points, z_nm: Points, focus_nm: float) -> Points:
+    def _lit(self, radii: Points, z_nm: Points, focus_nm: Points | float) -> Points:
         """Return G: the light that an emitter gets through a pinhole, if it comes out through that pinhole again."""
         step_nm, hole_nm = self.table_step_nm, self.pinhole_radius_nm
         wider = self.table_radii_nm(float(radii[-1]) + hole_nm)

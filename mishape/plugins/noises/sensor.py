@@ -41,8 +41,8 @@ class Camera(Detector):
     offset_spread: Real = Field(default=2.0, ge=0, le=1000)
     """Standard deviation of offset over the pixels, counts; 0 to 1000. Default 2, assumed."""
     prnu: Real = Field(default=0.005, ge=0, le=0.2)
-    """Photo-response non-uniformity: relative standard deviation of sensitivity; 0 to 0.2. Default
-    0.005, typical."""
+    """Photo-response non-uniformity: relative standard deviation of sensitivity; 0 to 0.2. Default 0.005,
+    typical."""
     camera_seed: Whole = Field(default=0, ge=0)
     """Which specimen of the camera: fixes all of its maps, in every sample; a whole number from
     0. Default 0."""
