@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from mishape.engine import registry
 from mishape.engine.types import Emitters, Grid
 from mishape.plugins.microscopes.confocal import Confocal
 from mishape.plugins.microscopes.epi import Epi
@@ -105,6 +106,15 @@ def test_impossible_objectives(cls: type, wrong: dict[str, Any], text: str) -> N
 )
 def test_impossible_pinholes(cls: type, wrong: dict[str, Any], text: str) -> None:
     assert said(cls, **{**CONFOCAL, **wrong}) == text
+
+
+@pytest.mark.parametrize("family", ["microscopes", "noises"])
+def test_every_parameter_says_its_default(family: str) -> None:
+    """Unit and range are for eyes; that each says its default, or that it has none, can be checked."""
+    for kind in registry.kinds(family):
+        cls = registry.load(family, kind)
+        for name, field in cls.model_fields.items():
+            assert name == "kind" or "efault" in (field.description or ""), f"{kind}.{name}"
 
 
 def test_a_line_that_is_no_line() -> None:

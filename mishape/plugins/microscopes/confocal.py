@@ -55,7 +55,7 @@ class Confocal(PinholeMicroscope):
 
     kind: Literal["confocal"] = "confocal"
     preset: Literal["con1", "con1_80nm", "sekh2021"] | None = None
-    """Named parameter set; single parameters given beside it win."""
+    """Named parameter set; single parameters given beside it win. Default none."""
     pinhole: Literal["disk", "point"] = "disk"
     """``disk`` (default): the emission is integrated over the pinhole. ``point``: it is read at the pinhole's centre,
     times its area: the limit of a small pinhole at any brightness, and with equal wavelengths the square of the

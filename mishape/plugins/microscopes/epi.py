@@ -43,9 +43,10 @@ class Epi(Objective):
 
     kind: Literal["epi"] = "epi"
     preset: Literal["epi1", "epi2", "sekh2021"] | None = None
-    """Named parameter set; single parameters given beside it win."""
+    """Named parameter set; single parameters given beside it win. Default none."""
     excitation_nm: Wavelength | None = None
-    """Excitation wavelength, nm; kept as provenance: widefield images do not depend on it."""
+    """Excitation wavelength in vacuum, nm; 200 to 2000; default none. Kept as provenance: widefield images do not
+    depend on it."""
     sampling: Literal["area", "point"] = "area"
     """``area`` (default): a pixel holds the light that falls on its area. ``point``: the light at its centre, times its
     area, as some simulators do; a lone emitter on 80 nm pixels is then 4 % wrong."""

@@ -52,7 +52,8 @@ class Measured(PSFMicroscope):
 
     kind: Literal["measured"] = "measured"
     file: str = Field(min_length=1)
-    """The bead's stack, a TIFF of one channel and one time point; relative paths start at the scene file's folder."""
+    """The bead's stack, a TIFF of one channel and one time point; relative paths start at the scene file's folder; no
+    default."""
     pixel_nm: Real | None = Field(default=None, ge=PIXEL_RANGE_NM[0], le=PIXEL_RANGE_NM[1])
     """Edge of the stack's pixels in object space, nm; 5 to 1000; default what the file states (ImageJ or OME), over
     which a value given here wins."""

@@ -72,7 +72,8 @@ class Objective(PSFMicroscope):
     cut off at the sample's index, for comparison with other software; at NA 1.4 its stacks are wrong by 16 % (scaled to
     their peaks) to 27 % (as they are)."""
     magnification: Real | None = Field(default=None, gt=0, le=1000)
-    """Magnification of the objective; kept as provenance: pixels are given in object space."""
+    """Magnification of the objective; above 0 to 1000; default none. Kept as provenance: pixels are given in object
+    space."""
 
     @model_validator(mode="after")
     def _light_enters(self) -> Self:
