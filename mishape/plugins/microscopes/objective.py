@@ -111,6 +111,19 @@ class Objective(PSFMicroscope):
             depth_nm=self.depth_nm,
         )
 
+    def matched_twin(self) -> Self:
+        """Return the same microscope with the immersion's index everywhere: no aberration, focus on the world's origin.
+
+        The sharpest PSF that this aperture and light can have, to compare with; itself where the media are matched.
+        """
+        if self.media.matched:
+            return self
+        names = ("coverslip_index", "sample_index", "immersion_design_index", "coverslip_design_index")
+        matched = dict.fromkeys(names, self.immersion_index)
+        # Thicknesses have no effect there, but must leave room for the immersion.
+        room = {"depth_nm": 0.0, "coverslip_thickness_um": self.coverslip_design_thickness_um}
+        return self.model_copy(update={**matched, **room})
+
     def emission(self, r_nm: Points, z_nm: Points, focus_nm: Points | float = 0.0) -> Points:
         """Return the emission's PSF: (len(z_nm), len(r_nm)) photon fraction per nm^2, each row 1 over the plane."""
         lines = self.emission_spectrum or ((self.emission_nm, 1.0),)
