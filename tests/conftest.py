@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 
@@ -13,8 +14,11 @@ ROOT = Path(__file__).parents[1]
 _measured: list[dict[str, Any]] = []
 
 
-class Accuracy(Protocol):
-    """Asserts one number of the list of accuracy tests, and keeps it for the README's table."""
+class Accuracy:
+    """Asserts a number of the list of accuracy tests, and keeps it for the README's table."""
+
+    def __init__(self, record_property: Callable[[str, object], None]) -> None:
+        self.record = record_property
 
     def __call__(
         self,
@@ -27,7 +31,14 @@ class Accuracy(Protocol):
         abs: float | None = None,
         above: float | None = None,
         case: str = "",
-    ) -> None: ...
+    ) -> None:
+        """Assert that a number lies within its tolerance of the expected one, or above its limit."""
+        given = {"test": test, "claim": claim, "case": case, "rel": rel, "abs": abs, "above": above}
+        self.record("accuracy", {**given, "found": float(found), "expected": float(expected)})
+        if above is not None:
+            assert found > above, f"test {test}, {claim} {case}"
+            return
+        assert float(found) == pytest.approx(expected, rel=rel or 0, abs=abs or 0), f"test {test}, {claim} {case}"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -47,28 +58,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 @pytest.fixture
-def accuracy(record_property: Any) -> Accuracy:
-    """Return a function that asserts a number, within its tolerance or above its limit, and keeps both."""
-
-    def check(
-        test: int,
-        claim: str,
-        found: float,
-        expected: float = 0.0,
-        *,
-        rel: float | None = None,
-        abs: float | None = None,
-        above: float | None = None,
-        case: str = "",
-    ) -> None:
-        given = {"test": test, "claim": claim, "case": case, "rel": rel, "abs": abs, "above": above}
-        record_property("accuracy", {**given, "found": float(found), "expected": float(expected)})
-        if above is not None:
-            assert found > above, f"test {test}, {claim} {case}"
-            return
-        assert float(found) == pytest.approx(expected, rel=rel or 0, abs=abs or 0), f"test {test}, {claim} {case}"
-
-    return check
+def accuracy(record_property: Callable[[str, object], None]) -> Accuracy:
+    """Return what asserts a number and keeps it."""
+    return Accuracy(record_property)
 
 
 @pytest.fixture(scope="session")

@@ -58,18 +58,29 @@ def test_a_sample_on_disk_is_the_sample_simulated(sphere_scene: dict[str, Any], 
 
 
 def test_a_changed_input_file_stops_a_resumed_run(sphere_scene: dict[str, Any], tmp_path: Path) -> None:
-    """The rest of a dataset must not be made with another camera's map than its beginning."""
-    path = tmp_path / "offset.tif"
-    tifffile.imwrite(path, np.full((24, 20), 100, np.float32))
-    sphere_scene["views"]["epi"]["noise"] = {"kind": "scmos", "offset_map": str(path)}
-    spec = mishape.load_spec(sphere_scene)
-    dataset = mishape.generate(spec, tmp_path / "d")
-    assert list(dataset.manifest.inputs) == ["views.epi.noise.offset_map"]
+    """The rest of a dataset must not be made with another camera's maps than its beginning, whichever samples read it.
+
+    `verify` names the file too, rather than every image.
+    """
+    paths = [tmp_path / f"offset{number}.tif" for number in (1, 2)]
+    for path in paths:
+        tifffile.imwrite(path, np.full((24, 20), 100, np.float32))
+    sphere_scene["views"]["epi"]["noise"] = {"kind": "scmos", "offset_map": {"$cycle": [str(path) for path in paths]}}
+    dataset = mishape.generate(mishape.load_spec(sphere_scene), tmp_path / "d")
+    assert set(dataset.shard(0).seal.inputs) == {str(path) for path in paths}
+    assert not mishape.verify(dataset).faults
     shutil.rmtree(tmp_path / "d" / "shards" / "000001")
-    tifffile.imwrite(path, np.full((24, 20), 101, np.float32))
-    message = r"it differs in:\n  views\.epi\.noise\.offset_map: the file holds something else now\n"
-    with pytest.raises(mishape.DatasetError, match=message):
+    tifffile.imwrite(paths[1], np.full((24, 20), 101, np.float32))
+    told = (
+        rf"^input file '{re.escape(str(paths[1]))}' holds something else now; shard 0 was made with .*\.\.\.\nPut back"
+    )
+    with pytest.raises(mishape.DatasetError, match=told):
         mishape.generate(mishape.load_spec(sphere_scene), tmp_path / "d")
+    tifffile.imwrite(paths[1], np.full((24, 20), 100, np.float32))
+    dataset = mishape.generate(mishape.load_spec(sphere_scene), tmp_path / "d")
+    paths[0].unlink()
+    (fault,) = mishape.verify(mishape.open_dataset(tmp_path / "d")).faults
+    assert fault.startswith(f"input file '{paths[0]}' is gone: there is no file")
 
 
 def test_images_open_with_physical_sizes(sphere_scene: dict[str, Any], tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import mishape
+from mishape.engine.errors import EmitterError
 from mishape.engine.types import Raster
 
 EPI = {"kind": "epi", "preset": "epi2"}
@@ -226,3 +227,25 @@ def test_a_truth_cannot_name_another_file(name: str, monkeypatch: pytest.MonkeyP
     scene = scene_of({"shape": SPHERE}, grid={"shape": [1, 8, 8], "pixel_nm": 100}, truths={"emitters": {}})
     with pytest.raises(mishape.PluginError, match="gave an array named"):
         mishape.simulate(scene)
+
+
+def test_emitters_below_the_coverslip_name_the_view(sphere_scene: dict[str, Any]) -> None:
+    """Two views may have two depths; what a view does not see is not its error."""
+    scope = {"kind": "epi", "preset": "epi2", "sample_index": 1.33, "depth_nm": 50}
+    sphere_scene["views"]["epi"]["microscope"] = scope
+    with pytest.raises(
+        EmitterError, match=r"^views\.epi\.microscope: an emitter at z -\d+ nm lies below the coverslip"
+    ):
+        mishape.simulate(mishape.load_spec(sphere_scene).scene(0))
+    sphere_scene["views"]["epi"]["sees"] = {"main": 0}
+    assert not mishape.simulate(mishape.load_spec(sphere_scene).scene(0)).photons["epi"].any()
+
+
+def test_saturated_pixels_are_counted(sphere_scene: dict[str, Any]) -> None:
+    """The record says which share of a view's pixels stands at the converter's limit, whatever its bits."""
+    sphere_scene["views"]["epi"]["noise"] = {"kind": "scmos", "bit_depth": 8, "gain_e_per_count": 1}
+    sample = mishape.simulate(mishape.load_spec(sphere_scene).scene(0))
+    share = (sample.images["epi"] == 255).mean()
+    assert sample.record["views"]["epi"]["saturated"] == share > 0
+    sphere_scene["views"]["epi"]["noise"] = {"kind": "none"}
+    assert mishape.simulate(mishape.load_spec(sphere_scene).scene(0)).record["views"]["epi"]["saturated"] == 0

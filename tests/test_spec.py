@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -431,6 +432,24 @@ def strangers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     monkeypatch.undo()
     registry._entries.cache_clear()
     registry.load.cache_clear()
+
+
+def test_maps_that_do_not_fit_the_image_are_found_by_check(scene: Path) -> None:
+    """The map's size, the image's, a montage's tiles and the region's origin are known before anything is made."""
+    tifffile.imwrite(scene.parent / "offset.tif", np.full((24, 24), 100, np.float32))
+    camera = "    noise: {kind: scmos, offset_map: offset.tif}\n"
+    text = TEXT + camera
+    scene.write_text(text)
+    assert load_spec(scene).scene(0)
+    for wrong, size in (
+        (text.replace("24, 24", "30, 30"), "30 x 30 from row 0 and column 0"),
+        (text.replace(camera, camera + "    montage: [2, 1]\n"), "48 x 24 from row 0 and column 0"),
+    ):
+        (only,) = problems(scene, wrong)
+        assert only.splitlines()[0] == (
+            f"scene.yaml:8:5: views.epi.noise: offset_map 'offset.tif' has 24 x 24 pixels, the image has {size} of the "
+            "sensor (roi_origin_px): give a map of the image's size, or one of the sensor that holds this region"
+        )
 
 
 @pytest.mark.usefixtures("strangers")

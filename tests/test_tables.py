@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -134,8 +138,96 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Mon
         tabulated(Counted())(R, Z, 5.0)
 
 
+def write(folder: Path, name: str, text: str) -> None:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+SCOPE = """
+from typing import Literal
+import numpy as np
+from mishape.engine.imaging import PSFMicroscope
+from FROM import factor
+
+class Scope(PSFMicroscope):
+    kind: Literal["scope"] = "scope"
+
+    def psf(self, r_nm, z_nm, focus_nm=0.0):
+        return factor * np.exp(-(r_nm**2) / 1e4)[None] + 0 * z_nm[:, None]
+"""
+READ = """
+import numpy as np
+from mishape.engine.tables import tabulated
+from MODULE import Scope
+print(tabulated(Scope())(np.zeros(1), np.zeros(1), 0.0)[0, 0])
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "helper"),
+    [("scopes.blur", "scopes.physics.law"), ("blur_alone", "law_beside")],
+    ids=["package", "files"],
+)
+def test_changed_code_anywhere_near_is_noticed(module: str, helper: str, tmp_path: Path) -> None:
+    """A table on disk is made again when a module changes that the microscope's own imports: in its package, or beside.
+
+    Run in other processes, as a user would meet it.
+    """
+    paths = {name: f"{name.replace('.', '/')}.py" for name in (module, helper)}
+    write(tmp_path, paths[module], SCOPE.replace("FROM", helper))
+    for package in ("scopes", "scopes/physics"):
+        write(tmp_path, f"{package}/__init__.py", "")
+    environment = {**os.environ, FOLDER: str(tmp_path / "cache"), "PYTHONDONTWRITEBYTECODE": "1"}
+    found = []
+    for factor in ("1.0", "1.0", "0.5"):
+        write(tmp_path, paths[helper], f"factor = {factor}")
+        command = [sys.executable, "-c", READ.replace("MODULE", module)]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        found.append((float(done.stdout), len([*(tmp_path / "cache").iterdir()])))
+    assert found == [(1.0, 1), (1.0, 1), (0.5, 2)]
+
+
+def test_code_that_cannot_be_read_is_not_kept_on_disk(tmp_path: Path) -> None:
+    """A class defined in a notebook or on standard input: remembered in memory alone, class by class."""
+    program = SCOPE.replace("from FROM import factor", "factor = 1.0") + READ.replace("from MODULE import Scope", "")
+    again = program.replace("factor = 1.0", "factor = 0.5")
+    environment = {**os.environ, FOLDER: str(tmp_path / "cache")}
+    for command in ([sys.executable, "-c", program + again], [sys.executable, "-"]):
+        done = subprocess.run(command, input=program + again, env=environment, capture_output=True, text=True)
+        assert done.stdout.split() == ["1.0", "0.5"], done.stderr
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_plugins_own_array_is_left_alone() -> None:
+    """One that fills and returns the same array each time may be asked twice, and each table stays as it was."""
+    scope, buffer = Counted(), np.zeros((3, 11))
+
+    def reused(r_nm: Points, z_nm: Points, focus_nm: float = 0.0) -> Points:
+        buffer[:] = focus_nm
+        return buffer
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Counted, "psf", lambda self, *places: reused(*places))
+        first, second = tabulated(scope)(R, Z, 1.0), tabulated(scope)(R, Z, 2.0)
+    assert (first == 1).all()
+    assert (second == 2).all()
+
+
+@pytest.mark.parametrize(
+    "wrong", [lambda r, z: np.zeros(len(r)), lambda r, z: np.zeros((len(r), len(z))), lambda r, z: None]
+)
+def test_a_table_of_another_shape_is_refused(wrong: Callable[[Points, Points], Any]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Counted, "psf", lambda self, r, z, focus: wrong(r, z))
+        with pytest.raises(MishapeError, match=r"^counted: psf gave an array of shape \(.*\) for 3 z and 11"):
+            tabulated(Counted())(R, Z, 0.0)
+
+
 def test_the_code_counts() -> None:
     """Two classes of the same parameters do not share tables."""
     other = type("Other", (Counted,), {"__module__": __name__})
     assert tables._code_hash(Counted) != tables._code_hash(other)
     assert tables._code_hash(Epi) == tables._code_hash(Epi)
+    assert tables._code_hash(Epi)

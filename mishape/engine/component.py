@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
@@ -73,6 +74,16 @@ class Component(Model):
             raise _at("preset", text, name)
         return {**cls.presets[name], **data}
 
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy; one with other parameters is validated anew, so its digest and its files are its own.
+
+        Relative paths of files then start at the working folder: the scene's is no longer known.
+        """
+        if not update:
+            return super().model_copy(deep=deep)
+        given = {name: getattr(self, name) for name in self.model_fields_set}
+        return type(self).model_validate({**given, **update})
+
     def input_files(self) -> Mapping[str, Path]:
         """Return the files that the component reads, by parameter: what is in them is part of its digest."""
         return {}
@@ -87,6 +98,20 @@ class Component(Model):
     def file_name(self) -> str:
         """A short name for files about this component: its kind and the beginning of its digest."""
         return f"{self.kind}-{self.digest[:12]}"
+
+
+@dataclass(frozen=True)
+class Keyed:
+    """A component as the key of a cache: equal to others of its class with its digest."""
+
+    cls: type
+    digest: str
+    component: Any = field(compare=False, repr=False)
+
+    @classmethod
+    def of(cls, component: Any) -> Keyed:
+        """Return the key of a component."""
+        return cls(type(component), component.digest, component)
 
 
 class PluginField:

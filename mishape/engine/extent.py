@@ -66,6 +66,8 @@ def half_maximum_band(response: Callable[[Points], Points], center_nm: float, un
         if not np.isfinite(values).all():
             raise MishapeError("this PSF holds NaN or infinity: its formula fails at some place")
         half = values.max() / 2
+        if half <= 0:
+            raise MishapeError("this PSF is nowhere above 0: return photon fractions per nm^2")
         above = np.flatnonzero(values >= half)
         first, last = above[0], above[-1]
         if first > 0 and last < SAMPLES:

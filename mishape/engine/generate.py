@@ -17,6 +17,7 @@ from mishape.engine.manifest import NAME, Manifest, differences, manifest_of, re
 from mishape.engine.protocols import Executor
 from mishape.engine.shard import ShardJob, shard_folder
 from mishape.engine.spec import Spec, load_spec
+from mishape.engine.used_inputs import changed_inputs
 
 Progress = Callable[[int, int], None]
 """Called with (samples done, samples in all)."""
@@ -70,6 +71,8 @@ def generate(
         # A folder may have moved since it was begun: the paths of today's scene count.
         dataset = Dataset(folder, spec.folder)
         used_sources(dataset)  # before hours of work, rather than after them
+        if changed := [*changed_inputs(dataset)]:
+            raise DatasetError("\n".join([*changed, "Put back what they held, or give another output folder"]))
         failures = _make_missing(dataset, ShardJob(spec, folder.resolve(), manifest), chosen, workers, progress)
         with disk_errors(folder):
             keep_libraries(dataset)

@@ -10,19 +10,18 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections import OrderedDict
-from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mishape.engine import arrays
-from mishape.engine.component import Component
+from mishape.engine.component import Component, Keyed
 from mishape.engine.extent import Extent
 from mishape.engine.lowrank import Operator, build_operator, extent_on, slab_depth_nm
 from mishape.engine.radial import cubic_weights
 from mishape.engine.spreading import axis_weights
-from mishape.engine.tables import tabulated
+from mishape.engine.tables import asked, tabulated
 from mishape.engine.types import Array, Emitters, Grid, Points
 
 NODES_PER_WIDTH = 2.5
@@ -112,35 +111,27 @@ def _pixel_rule(pixel_nm: float, lateral_nm: float, integrated: bool) -> tuple[P
     return nodes * pixel_nm / 2, weights * pixel_nm / 2
 
 
-@dataclass(frozen=True)
-class _Key:
-    """What operators are cached under: the microscope by its digest."""
-
-    digest: str
-    grid: Grid
-    microscope: PSFMicroscope = field(compare=False, repr=False)
-
-
 @lru_cache(maxsize=256)
-def _extent(key: _Key) -> Extent:
-    return extent_on(key.microscope.psf, key.grid)
+def _extent(key: Keyed, grid: Grid) -> Extent:
+    return extent_on(asked(key.component), grid)
 
 
-_operators: OrderedDict[tuple[_Key, int], Operator] = OrderedDict()
+_operators: OrderedDict[tuple[Keyed, Grid, int], Operator] = OrderedDict()
 
 
-def _operator(key: _Key, slab: int) -> Operator:
+def _operator(key: Keyed, grid: Grid, slab: int) -> Operator:
     """Return a slab's operator, the most recently used ones from memory."""
-    operator = _operators.pop((key, slab), None) or _built(key, slab)
-    _operators[key, slab] = operator
+    name = (key, grid, slab)
+    operator = _operators.pop(name, None) or _built(*name)
+    _operators[name] = operator
     while len(_operators) > 1 and sum(held.spectra.nbytes for held in _operators.values()) > CACHED_BYTES:
         _operators.popitem(last=False)
     return operator
 
 
-def _built(key: _Key, slab: int) -> Operator:
-    psf, integrated = tabulated(key.microscope), key.microscope.integrated_axes()
-    return build_operator(psf, key.grid, _extent(key), slab, integrated)
+def _built(key: Keyed, grid: Grid, slab: int) -> Operator:
+    scope = key.component
+    return build_operator(tabulated(scope), grid, _extent(key, grid), slab, scope.integrated_axes())
 
 
 def fast_image(microscope: PSFMicroscope, emitters: Emitters, grid: Grid) -> Array:
@@ -149,11 +140,11 @@ def fast_image(microscope: PSFMicroscope, emitters: Emitters, grid: Grid) -> Arr
     if len(emitters) == 0:
         return image
     xp = arrays.namespace(emitters.xyz_nm, emitters.photons)
-    key = _Key(microscope.digest, grid, microscope)
-    slabs = xp.round(emitters.xyz_nm[:, 2] / slab_depth_nm(_extent(key)))
+    key = Keyed.of(microscope)
+    slabs = xp.round(emitters.xyz_nm[:, 2] / slab_depth_nm(_extent(key, grid)))
     for slab in np.unique(arrays.to_numpy(slabs)):
         mine = xp.nonzero(slabs == float(slab))[0]
-        image = image + _slab_image(_taken(emitters, mine), grid, _operator(key, int(slab)))
+        image = image + _slab_image(_taken(emitters, mine), grid, _operator(key, grid, int(slab)))
     return image
 
 

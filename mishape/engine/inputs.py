@@ -17,7 +17,7 @@ from mishape.engine.wording import problem
 
 MAX_BYTES = 1 << 30
 """Largest TIFF, decoded, that a component reads."""
-_NM = {"nm": 1.0, "µm": 1e3, "um": 1e3, "micron": 1e3, "microns": 1e3, "mm": 1e6, "cm": 1e7, "m": 1e9}
+_NM = {"nm": 1.0, "µm": 1e3, "μm": 1e3, "um": 1e3, "micron": 1e3, "microns": 1e3, "mm": 1e6, "cm": 1e7, "m": 1e9}
 _RESOLUTION_UNIT_NM = {2: 25.4e6, 3: 1e7}
 
 
@@ -92,6 +92,8 @@ def _refuse_odd(path: Path, series: Any) -> None:
             f"{str(path)!r} has the axes {axes}: expected one channel and one time point "
             "(where planes were saved as frames, swap them in ImageJ: Image > Properties)"
         )
+    if series.is_multifile:
+        raise MishapeError(f"{str(path)!r} is one part of an image in several files: save it as a single TIFF")
     size = math.prod(int(length) for length in series.shape) * 8
     if size > MAX_BYTES:
         raise MishapeError(f"{str(path)!r} would fill {size / 1e9:.1f} GB: crop it to {MAX_BYTES / 1e9:.1f} GB at most")

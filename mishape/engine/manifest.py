@@ -8,17 +8,15 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from mishape.engine.component import Component, Model, Whole
+from mishape.engine.component import Model, Whole
 from mishape.engine.errors import DatasetError
 from mishape.engine.files import write_whole
-from mishape.engine.inputs import input_hash
 from mishape.engine.scene import Scene
 from mishape.engine.spec import Spec
 from mishape.engine.versions import versions_of
 
 NAME = "dataset.json"
 FORMAT: Literal[1] = 1
-PARTS = ("microscope", "noise")
 
 
 class Manifest(Model):
@@ -48,8 +46,6 @@ class Manifest(Model):
     """Grid and montage of each view."""
     versions: dict[str, str]
     """Version of mishape, of NumPy, SciPy and of every plugin's distribution."""
-    inputs: dict[str, str] = Field(default={})
-    """SHA-256 of each file that the first sample's microscopes and detectors read, by parameter."""
 
     @property
     def shards(self) -> int:
@@ -75,18 +71,7 @@ def manifest_of(spec: Spec) -> Manifest:
         splits=spec.head.dataset.splits,
         views=_views(first),
         versions=versions_of(first),
-        inputs=_inputs(first),
     )
-
-
-def _inputs(scene: Scene) -> dict[str, str]:
-    parts = {f"views.{name}.{part}": getattr(view, part) for name, view in scene.views.items() for part in PARTS}
-    return {
-        f"{place}.{parameter}": input_hash(path)
-        for place, part in parts.items()
-        if isinstance(part, Component)
-        for parameter, path in part.input_files().items()
-    }
 
 
 def _views(scene: Scene) -> dict[str, Any]:
@@ -134,9 +119,6 @@ def differences(old: Manifest, new: Manifest) -> list[str]:
         there, here = before["versions"].get(key), after["versions"].get(key)
         if there != here:
             lines.append(f"version of {key}: {there} there, {here} here")
-    for key in sorted({*old.inputs, *new.inputs}):
-        if old.inputs.get(key) != new.inputs.get(key):
-            lines.append(f"{key}: the file holds something else now")
     if old.spec_hash != new.spec_hash:
         lines += list(_data_differences(before["spec"], after["spec"], ""))
     return lines

@@ -29,6 +29,8 @@ ACCURACY = 1e-9
 NODES_PER_RADIAN = 0.35
 """Nodes of a first guess, beyond the first 24: a rule needs a quarter and converges exponentially beyond."""
 MAX_NODES = 1 << 15
+RADII_AT_ONCE = 1024
+"""Radii of one block of Bessel functions: memory then does not grow with the table."""
 
 
 @dataclass(frozen=True)
@@ -114,11 +116,13 @@ def radial_psf(optics: Optics, r_nm: Points, z_nm: Points, focus_nm: Points | fl
 def _quadrature(optics: Optics, count: int, r_nm: Points, z_nm: Points, focus_nm: Points) -> Points:
     pupil = _pupil(optics, count)
     waves = _waves(optics, pupil.q, z_nm, focus_nm)
-    bessels = _bessels(optics.k_per_nm * np.multiply.outer(pupil.q, r_nm))
+    fields = [waves * amplitude for amplitude in pupil.amplitudes]
     intensity = np.zeros((len(z_nm), len(r_nm)))
-    for bessel, amplitude, times in zip(bessels, pupil.amplitudes, (1, 2, 1), strict=False):
-        field = waves * amplitude
-        intensity += times * ((field.real @ bessel) ** 2 + (field.imag @ bessel) ** 2)
+    for start in range(0, len(r_nm), RADII_AT_ONCE):
+        part = slice(start, start + RADII_AT_ONCE)
+        bessels = _bessels(optics.k_per_nm * np.multiply.outer(pupil.q, r_nm[part]))
+        for field, bessel, times in zip(fields, bessels, (1, 2, 1), strict=False):
+            intensity[:, part] += times * ((field.real @ bessel) ** 2 + (field.imag @ bessel) ** 2)
     energy = np.abs(waves) ** 2 @ pupil.energies * (2 * math.pi / optics.k_per_nm**2)
     return intensity / energy[:, None]
 

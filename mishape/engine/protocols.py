@@ -59,7 +59,11 @@ class Microscope(Protocol):
 
 @runtime_checkable
 class Noise(Protocol):
-    """Turns expected photons into what a detector records."""
+    """Turns expected photons into what a detector records.
+
+    A noise may have ``check_size(rows, columns)``, which raises a `MishapeError` where an image of that size does not
+    fit it; scenes are then refused before anything is made.
+    """
 
     @property
     def kind(self) -> str: ...

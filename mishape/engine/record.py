@@ -68,4 +68,5 @@ def _view(sample: Sample, name: str, view: View) -> dict[str, Any]:
         "focus_in_sample_nm": list(view.sharp_grid.planes_nm or ()),
         "photons": float(photons.sum()),
         "photons_peak": float(photons.max()),
+        "saturated": float((sample.images[name] >= 2 ** getattr(view.noise, "bit_depth", 16) - 1).mean()),
     }

@@ -11,6 +11,7 @@ from pydantic_core import InitErrorDetails
 
 from mishape.engine.component import Model, PluginField, Real, Whole
 from mishape.engine.draws import LISTS
+from mishape.engine.errors import MishapeError
 from mishape.engine.protocols import Labeler, Microscope, Noise, ShapeSource, ShapeTruth, Truth
 from mishape.engine.types import Grid
 from mishape.engine.wording import problem, shown, suggestion
@@ -106,6 +107,19 @@ class View(Model):
     """Channels that reach this view, with a weight each (bleed-through); default all at 1."""
     montage: tuple[Annotated[Whole, Field(ge=1, le=64)], Annotated[Whole, Field(ge=1, le=64)]] = (1, 1)
     """Rows and columns of independent fields that are tiled before noise; default [1, 1]."""
+
+    @model_validator(mode="after")
+    def _detector_fits(self) -> Self:
+        """Let a detector that has maps of its pixels say now that they do not fit the image."""
+        check = getattr(self.noise, "check_size", None)
+        if check is not None:
+            _, rows, columns = self.grid.shape
+            try:
+                check(rows * self.montage[0], columns * self.montage[1])
+            except MishapeError as error:
+                line = InitErrorDetails(type=problem(str(error)), loc=("noise",), input=None)
+                raise ValidationError.from_exception_data("View", [line]) from None
+        return self
 
     def main_channels(self, channels: Iterable[str]) -> set[str]:
         """Return the channels that the view sees best: what it is for, as opposed to what bleeds through."""

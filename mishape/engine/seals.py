@@ -31,6 +31,8 @@ class ShardSeal(Model):
     """Number of samples."""
     sources: dict[str, UsedSource]
     """The finite sources by the names that the records give them."""
+    inputs: dict[str, str]
+    """SHA-256 of each file that its microscopes and detectors read, as the scene names it."""
     files: dict[str, str]
     """SHA-256 of each file."""
 

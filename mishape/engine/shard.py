@@ -25,6 +25,7 @@ from mishape.engine.simulate import describe_shape, simulate
 from mishape.engine.sources import content_hash
 from mishape.engine.spec import Spec
 from mishape.engine.types import Raster, Sample, Shape
+from mishape.engine.used_inputs import used_inputs
 
 SEAL, RECORDS, SHAPES = "shard.json", "samples.jsonl", "shapes"
 
@@ -99,6 +100,7 @@ class _ShardWriter:
         self.tables: dict[str, list[NDArray[Any]]] = {}
         self.shapes: dict[str, tuple[Shape, dict[str, NDArray[Any]]]] = {}
         self.sources: dict[str, UsedSource] = {}
+        self.inputs: dict[str, str] = {}
         self.records = open_files.enter_context((folder / RECORDS).open("w", encoding="utf-8", newline="\n"))
 
     def add(self, row: int, sample: Sample) -> None:
@@ -109,6 +111,8 @@ class _ShardWriter:
                 self.tables.setdefault(name, []).append(table)
         for number, thing in enumerate(sample.scene.objects):
             self._keep_shape(sample, number, thing)
+        for view in sample.scene.views.values():
+            self.inputs.update(used_inputs(view))
         self.records.write(canonical(sample.record) + "\n")
 
     def _stack(self, name: str, raster: Raster) -> StackWriter:
@@ -146,7 +150,10 @@ class _ShardWriter:
             write_shapes(self.folder / SHAPES, "shapes made for this shard", shapes, arrays)
         files = sorted(path for path in self.folder.rglob("*") if path.is_file())
         hashes = {path.relative_to(self.folder).as_posix(): sha256(path) for path in files}
-        write_seal(self.folder / SEAL, ShardSeal(samples=self.samples, sources=self.sources, files=hashes))
+        write_seal(self.folder / SEAL, self._sealed(hashes))
+
+    def _sealed(self, files: dict[str, str]) -> ShardSeal:
+        return ShardSeal(samples=self.samples, sources=self.sources, inputs=self.inputs, files=files)
 
 
 def rasters_of(sample: Sample) -> dict[str, Raster]:

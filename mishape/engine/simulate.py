@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mishape.engine import montage
 from mishape.engine.arrays import to_numpy
-from mishape.engine.errors import PluginError
+from mishape.engine.errors import EmitterError, PluginError
 from mishape.engine.posing import pose_of
 from mishape.engine.record import record_of
 from mishape.engine.scene import Scene, SceneObject
@@ -63,9 +63,13 @@ def _field(scene: Scene, tile: int) -> Sample:
     views = {name: view for name, view in scene.views.items() if tile < view.tiles}
     photons = {}
     for name, view in views.items():
-        weights = np.array([view.weight(thing.channel) for thing in scene.objects] or [0.0])
-        seen = replace(emitters, photons=emitters.photons * weights[emitters.owner])
-        photons[name] = np.asarray(to_numpy(view.microscope.image(seen, view.grid)), dtype=np.float64)
+        weights = np.array([view.weight(thing.channel) for thing in scene.objects] or [0.0])[emitters.owner]
+        lit = weights > 0
+        seen = Emitters(emitters.xyz_nm[lit], (emitters.photons * weights)[lit], emitters.owner[lit])
+        try:
+            photons[name] = np.asarray(to_numpy(view.microscope.image(seen, view.grid)), dtype=np.float64)
+        except EmitterError as error:
+            raise EmitterError(f"views.{name}.microscope: {error}") from error
     field = Sample(scene.model_copy(update={"views": views}), sources, poses, shapes, emitters, photons, {})
     return replace(field, truths=_truths(field, tile))
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from mishape.engine.component import Model, Whole
+from mishape.engine.component import Keyed, Model, Whole
 from mishape.engine.seals import read_seal
 from mishape.engine.seeding import Stage, stream
 
@@ -66,27 +66,14 @@ def content_hash(source: Any) -> str:
     of ids and meshes, once per process.
     """
     own = getattr(source, "content_hash", None)
-    return str(own()) if own is not None else _hash_of_meshes(_Key(source))
-
-
-class _Key:
-    """A source under its digest: components with mappings among their parameters have no hash of their own."""
-
-    def __init__(self, source: Any) -> None:
-        self.source = source
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Key) and other.source.digest == self.source.digest
-
-    def __hash__(self) -> int:
-        return hash(self.source.digest)
+    return str(own()) if own is not None else _hash_of_meshes(Keyed.of(source))
 
 
 @lru_cache(maxsize=64)
-def _hash_of_meshes(key: _Key) -> str:
+def _hash_of_meshes(key: Keyed) -> str:
     digest = hashlib.sha256()
-    for shape_id in sorted(key.source.keys()):
-        shape = key.source.sample(stream(0, 0, Stage.SHAPE, shape_id), shape_id)
+    for shape_id in sorted(key.component.keys()):
+        shape = key.component.sample(stream(0, 0, Stage.SHAPE, shape_id), shape_id)
         digest.update(shape_id.encode())
         digest.update(shape.surface.vertices_nm.tobytes())
         digest.update(shape.surface.faces.tobytes())

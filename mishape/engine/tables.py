@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+import uuid
 from collections import OrderedDict
 from functools import lru_cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,8 +30,31 @@ FOLDER = "MISHAPE_CACHE"
 HELD_BYTES = 1 << 28
 """Memory that a process keeps tables in."""
 MAX_HEADER = 4096
+NO_OPTICS = ("builtins", "pydantic")
+"""Bases of every component that compute nothing."""
 
-_tables: OrderedDict[str, Points] = OrderedDict()
+_tables: OrderedDict[tuple[type, str], Points] = OrderedDict()
+
+
+def asked(microscope: PSFMicroscope) -> PSF:
+    """Return the microscope's `psf`, its result a table of its own that has the shape asked for.
+
+    Raises
+    ------
+    MishapeError
+        From the returned function, if it has not.
+    """
+
+    def psf(r_nm: Points, z_nm: Points, focus_nm: float) -> Points:
+        table = np.array(microscope.psf(r_nm, z_nm, focus_nm), dtype=np.float64)
+        if table.shape != (len(z_nm), len(r_nm)):
+            raise MishapeError(
+                f"{microscope.kind}: psf gave an array of shape {table.shape} for {len(z_nm)} z and {len(r_nm)} radii: "
+                "return photon fractions per nm^2 of shape (len(z_nm), len(r_nm))"
+            )
+        return table
+
+    return psf
 
 
 def tabulated(microscope: PSFMicroscope) -> PSF:
@@ -38,20 +63,22 @@ def tabulated(microscope: PSFMicroscope) -> PSF:
     Raises
     ------
     MishapeError
-        From the returned function, if the folder on disk cannot be written.
+        From the returned function, as from `asked`, or if the folder on disk cannot be written.
     """
+    cls = type(microscope)
 
     def psf(r_nm: Points, z_nm: Points, focus_nm: float) -> Points:
         about = _about(microscope, r_nm, z_nm, focus_nm)
         name = hashlib.sha256(canonical(about).encode()).hexdigest()
-        table = _tables.pop(name, None)
+        path = _entry(name) if about["code"] else None
+        table = _tables.pop((cls, name), None)
         if table is None:
-            table = _from_disk(name, about, (len(z_nm), len(r_nm)))
+            table = _from_disk(path, about, (len(z_nm), len(r_nm)))
         if table is None:
-            table = np.asarray(microscope.psf(r_nm, z_nm, focus_nm), dtype=np.float64)
-            _to_disk(name, about, table)
+            table = asked(microscope)(r_nm, z_nm, focus_nm)
+            _to_disk(path, about, table)
         table.flags.writeable = False
-        _tables[name] = table
+        _tables[cls, name] = table
         while len(_tables) > 1 and sum(held.nbytes for held in _tables.values()) > HELD_BYTES:
             _tables.popitem(last=False)
         return table
@@ -65,27 +92,36 @@ def _about(microscope: PSFMicroscope, r_nm: Points, z_nm: Points, focus_nm: floa
         "code": _code_hash(type(microscope)),
         "focus_nm": float(focus_nm),
         "microscope": microscope.digest,
+        "numpy": np.__version__,
         "r_nm": hashlib.sha256(np.ascontiguousarray(r_nm, np.float64).tobytes()).hexdigest(),
+        "scipy": version("scipy"),
         "z_nm": hashlib.sha256(np.ascontiguousarray(z_nm, np.float64).tobytes()).hexdigest(),
     }
 
 
 @lru_cache(maxsize=256)
 def _code_hash(cls: type) -> str:
-    """Return a hash of the code that computes a microscope's PSF: the packages of its class and of all its bases."""
-    modules = {base.__module__ for base in cls.__mro__ if base.__module__ != "builtins"}
+    """Return a hash of the code that may compute a microscope's PSF: all of its packages, and of its bases'.
+
+    Nothing for a class whose code cannot be read, such as one defined in a notebook: its tables are not kept on disk.
+    """
+    modules = [base.__module__ for base in cls.__mro__ if base.__module__.partition(".")[0] not in NO_OPTICS]
+    paths = {path for name in modules for path in _sources(name) or [Path()]}
+    if not all(path.is_file() for path in paths):
+        return ""
     digest = hashlib.sha256(f"{cls.__module__}.{cls.__qualname__}".encode())
-    for path in sorted({path for name in modules for path in _sources(name)}):
+    for path in sorted(paths):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
 def _sources(module: str) -> list[Path]:
-    """Return a module's file, with those beside it where it is part of a package."""
-    file = getattr(sys.modules[module], "__file__", None)
-    if file is None:
-        return []
-    return sorted(Path(file).parent.glob("*.py")) if "." in module else [Path(file)]
+    """Return all files of the package that a module belongs to, or those beside it where it is in none."""
+    top = sys.modules[module.partition(".")[0]]
+    if hasattr(top, "__path__"):
+        return [path for folder in top.__path__ for path in Path(folder).rglob("*.py")]
+    file = Path(getattr(top, "__file__", None) or "")
+    return [file, *file.parent.glob("*.py")] if file.is_file() else []
 
 
 def _entry(name: str) -> Path | None:
@@ -97,9 +133,8 @@ def _header(about: dict[str, Any], data: bytes) -> bytes:
     return canonical({**about, "sha256": hashlib.sha256(data).hexdigest()}).encode() + b"\n"
 
 
-def _from_disk(name: str, about: dict[str, Any], shape: tuple[int, int]) -> Points | None:
+def _from_disk(path: Path | None, about: dict[str, Any], shape: tuple[int, int]) -> Points | None:
     """Return a table from disk, or nothing where there is none, or not the one that was asked for."""
-    path = _entry(name)
     size = 8 * shape[0] * shape[1]
     try:
         if path is None or path.stat().st_size > size + MAX_HEADER:
@@ -113,12 +148,11 @@ def _from_disk(name: str, about: dict[str, Any], shape: tuple[int, int]) -> Poin
     return np.frombuffer(data, dtype="<f8").reshape(shape).astype(np.float64)
 
 
-def _to_disk(name: str, about: dict[str, Any], table: Points) -> None:
-    path = _entry(name)
+def _to_disk(path: Path | None, about: dict[str, Any], table: Points) -> None:
     if path is None:
         return
     data = table.astype("<f8").tobytes()
-    temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY}")
+    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}{TEMPORARY}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_bytes(_header(about, data) + data)

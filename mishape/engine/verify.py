@@ -20,6 +20,7 @@ from mishape.engine.shard import SEAL, rasters_of, shard_folder
 from mishape.engine.simulate import simulate
 from mishape.engine.sources import copies_in
 from mishape.engine.types import Raster, Sample
+from mishape.engine.used_inputs import changed_inputs
 
 Check = tuple[int, list[str]]
 """How many files were hashed, and what is wrong."""
@@ -54,6 +55,8 @@ def verify(dataset: Dataset, remake: int = 3) -> Verdict:
     checks += [_strays(dataset), *(_library(dataset, name) for name in sorted(_used(dataset)))]
     files = sum(checked for checked, _ in checks)
     faults = [fault for _, found in checks for fault in found]
+    if not faults:
+        faults = [*changed_inputs(dataset)]
     chosen: list[int] = []
     if not faults and remake:
         rng = stream(dataset.manifest.seed, 0, Stage.TRUTH, "verify")

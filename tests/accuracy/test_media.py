@@ -48,7 +48,7 @@ def test_an_emitter_in_water_is_brightest_further_in(accuracy: Accuracy) -> None
     accuracy(14, "ns 1.33, 2 um deep: I(+10 nm) / I(+810 nm)", ratio, 1.149, abs=0.02)
 
 
-def test_images_have_that_sign_too(accuracy: Accuracy) -> None:
+def test_images_have_that_sign_too() -> None:
     """Test 14 through `image`: the stack of one emitter, by the fast operator, has the same asymmetry."""
     planes = (-790.0, 10.0, 410.0, 810.0, 1610.0)
     stack = DEEP.image(emitter(0, 0), Grid(shape=(5, 15, 15), pixel_nm=60.0, planes_nm=planes))

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Annotated, Literal, Self
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from mishape.engine import arrays
-from mishape.engine.component import Real
+from mishape.engine.component import Keyed, Real
 from mishape.engine.errors import EmitterError
 from mishape.engine.imaging import PSFMicroscope
 from mishape.engine.media import Media
@@ -23,9 +22,17 @@ Index = Annotated[Real, Field(ge=1, le=2)]
 Thickness = Annotated[Real, Field(gt=0, le=2000)]
 Wavelength = Annotated[Real, Field(ge=200, le=2000)]
 Line = tuple[Wavelength, Annotated[Real, Field(gt=0, le=1e9)]]
-FOCUS_STEP_NM, FOCUS_REACH_NM = 25.0, 1000.0
+FOCUS_STEP_NM, FOCUS_REACH_NM, FOCUS_STEPS = 25.0, 1000.0, 1000
+"""The focus is searched in steps of 25 nm; far in, where aberration makes it long, in at most 2000 steps."""
+MAX_LINES = 64
 BELOW_NM = 0.5
 """Emitters may lie this far below the coverslip: a label sits on a surface to within rounding."""
+
+
+def _some_lines(lines: tuple[Line, ...]) -> tuple[Line, ...]:
+    if not 1 <= len(lines) <= MAX_LINES:
+        raise problem(f"{len(lines)} lines given: 1 to {MAX_LINES} are expected, each [wavelength in nm, photons]")
+    return lines
 
 
 class Objective(PSFMicroscope):
@@ -41,9 +48,9 @@ class Objective(PSFMicroscope):
     """Numerical aperture; 0 to 1.6, below the indices of immersion and coverslip; no default: the preset's or yours."""
     emission_nm: Wavelength
     """Emission wavelength in vacuum, nm; 200 to 2000; no default: the preset's or yours."""
-    emission_spectrum: tuple[Line, ...] | None = Field(default=None, min_length=1, max_length=64)
-    """Lines of the emission, each [wavelength in nm, relative photons]: the PSF is their weighted mean. Default none:
-    all light has `emission_nm`, which also defines the Airy unit."""
+    emission_spectrum: Annotated[tuple[Line, ...], AfterValidator(_some_lines)] | None = None
+    """Lines of the emission, 1 to 64, each [wavelength in nm, relative photons], 200 to 2000 and above 0: the PSF is
+    their weighted mean. Default none: all light has `emission_nm`, which also defines the Airy unit."""
     immersion_index: Index = 1.515
     """Refractive index of the immersion; 1 to 2; default 1.515, customary for oil."""
     immersion_design_index: Index | None = None
@@ -149,7 +156,7 @@ class Objective(PSFMicroscope):
         """
         if self.media.matched:
             return planes_nm
-        return np.array([_sharp_nm(_Key(self.digest, self), float(plane)) for plane in planes_nm])
+        return np.array([_sharp_nm(Keyed.of(self), float(plane)) for plane in planes_nm])
 
     def image(self, emitters: Emitters, grid: Grid) -> Array:
         """Return (Z, Y, X) expected photons.
@@ -170,32 +177,26 @@ class Objective(PSFMicroscope):
         return super().image(emitters, grid)
 
 
-@dataclass(frozen=True)
-class _Key:
-    """A microscope under its digest."""
-
-    digest: str
-    microscope: Objective = field(compare=False, repr=False)
-
-
 @lru_cache(maxsize=1024)
-def _sharp_nm(key: _Key, focus_nm: float) -> float:
+def _sharp_nm(key: Keyed, focus_nm: float) -> float:
     """Return the world z of the emitter whose brightest plane is this one.
 
     First the emitter that is the brightest in this plane, looked for above the coverslip and around the paraxial focus:
     within half of the depth, which spherical aberration does not exceed where light of that aperture has any focus at
     all. Deeper emitters are dimmer, so its own brightest plane lies a little further on: it is moved back by that.
     """
-    media, psf = key.microscope.media, key.microscope.psf
+    scope: Objective = key.component
+    media, psf = scope.media, scope.psf
     per_travel = media.sample / media.immersion
     depth_nm = focus_nm * per_travel + media.depth_nm
     if depth_nm <= 0:
         return focus_nm * per_travel
     reach_nm = depth_nm / 2 + FOCUS_REACH_NM
-    z = np.arange(max(-reach_nm, -depth_nm), reach_nm, FOCUS_STEP_NM) + focus_nm * per_travel
+    step_nm = max(FOCUS_STEP_NM, reach_nm / FOCUS_STEPS)
+    z = np.arange(max(-reach_nm, -depth_nm), reach_nm, step_nm) + focus_nm * per_travel
     brightest_nm = _top(z, psf(np.zeros(1), z, focus_nm)[:, 0])
     planes = focus_nm + FOCUS_STEP_NM * np.arange(-8.0, 9)
-    own = key.microscope.through_focus(np.zeros(1), brightest_nm, planes)[:, 0]
+    own = scope.through_focus(np.zeros(1), brightest_nm, planes)[:, 0]
     return brightest_nm + (focus_nm - _top(planes, own)) * per_travel
 
 

@@ -25,8 +25,9 @@ class PinholeMicroscope(Objective):
 
     excitation_nm: Wavelength
     """Excitation wavelength in vacuum, nm; 200 to 2000, not above the emission; no default: the preset's or yours."""
-    pinhole_au: Real = Field(default=1.0, gt=0, le=1000)
-    """Pinhole diameter in Airy units of 1.22 emission_nm / na in object space; above 0 to 1000; default 1, as usual."""
+    pinhole_au: Real = Field(default=1.0, gt=0, le=100)
+    """Pinhole diameter in Airy units of 1.22 emission_nm / na in object space; above 0 to 100 (open); default 1, as
+    usual. A pinhole's own diameter divided by the magnification before it is its diameter in object space."""
     dose: Real = Field(default=1.0, gt=0, le=1e6)
     """Excitation per frame as a multiple of one widefield exposure; above 0; default 1 (equal dose)."""
 
@@ -46,8 +47,9 @@ class PinholeMicroscope(Objective):
 
     @property
     def table_step_nm(self) -> float:
-        """Step of the radial tables that are averaged over the pinhole, nm."""
-        return self.emission_nm / self.na / STEPS_PER_WAVE
+        """Step of the radial tables that are averaged over the pinhole, nm: by the shortest wavelength."""
+        lines = [nm for nm, _ in self.emission_spectrum or ()]
+        return min(self.emission_nm, self.excitation_nm, *lines) / self.na / STEPS_PER_WAVE
 
     def table_radii_nm(self, reach_nm: float) -> Points:
         """Return the radii of a table that can be read up to `reach_nm`."""

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mishape.engine.component import Real
 from mishape.engine.radial import average_over_circle, average_over_disk
 from mishape.engine.types import Points
+from mishape.engine.wording import problem
 from mishape.plugins.microscopes.pinhole import PinholeMicroscope
 
 NEIGHBOURS = ((1.0, 6), (math.sqrt(3), 6), (2.0, 6))
 """Distance, in lattice spacings, and number of the nearest pinholes."""
+MAX_SPACING_UM = 30.0
+"""Between neighbouring pinholes, in the sample: that of real disks is 2 to 5 um."""
 NEAR_CELLS = 1 + sum(count for _, count in NEIGHBOURS)
 
 
@@ -34,6 +37,16 @@ class SpinningDisk(PinholeMicroscope):
     pinhole_spacing: Real = Field(default=5.0, gt=1.1, le=1000)
     """Distance between neighbouring pinholes of a hexagonal lattice, in pinhole diameters; 1.1 to 1000; default 5, as
     in Yokogawa's disks (50 um holes, 250 um apart)."""
+
+    @model_validator(mode="after")
+    def _pinholes_are_near(self) -> Self:
+        spacing_um = self.pinhole_spacing * 2e-3 * self.pinhole_radius_nm
+        if spacing_um > MAX_SPACING_UM:
+            raise problem(
+                f"pinhole_au {self.pinhole_au:g} and pinhole_spacing {self.pinhole_spacing:g} put the pinholes "
+                f"{spacing_um:.0f} um apart in the sample: at most {MAX_SPACING_UM:g} um are possible"
+            )
+        return self
 
     def psf(self, r_nm: Points, z_nm: Points, focus_nm: Points | float = 0.0) -> Points:
         """Return the photon fraction per nm^2, (len(z_nm), len(r_nm)), of emitters at z seen from focus_nm."""

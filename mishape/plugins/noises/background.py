@@ -57,8 +57,8 @@ class Smooth(Model):
     """Standard deviation over the mean in a field much wider than `correlation_px`, above 0 and at most 1; less is left
     in a narrower one. Default 0.2, assumed."""
     correlation_px: Real = Field(default=50.0, ge=1, le=1e5)
-    """Distance in pixels at which the field's correlation has fallen to 1/e, 1 to 100000. Default 50, assumed: a few
-    micrometres, as out-of-focus parts of a cell."""
+    """Distance in pixels at which the correlation of the field's logarithm has fallen to 1/e, 1 to 100000. Default 50,
+    assumed: a few micrometres, as out-of-focus parts of a cell."""
 
     def light(self, rows: int, columns: int, rng: Generator | None) -> Map:
         """Return (Y, X) background drawn from `rng`; without one the mean, which is its expectation."""

@@ -124,6 +124,17 @@ class Scmos(Camera):
         """Return the measured maps' files, by parameter."""
         return self._files
 
+    def check_size(self, rows: int, columns: int) -> None:
+        """Make sure that every measured map holds an image of this size.
+
+        Raises
+        ------
+        MishapeError
+            If one does not, naming it.
+        """
+        for parameter in self._files:
+            self._measured(parameter, rows, columns)
+
     def maps(self, rows: int, columns: int) -> SensorMaps:
         """Return the fixed pattern of the region of interest of this size.
 

@@ -114,8 +114,9 @@ def write(draw: Any, left: int, base: int, text: str, size_px: int, colour: Colo
 def with_frame(picture: Picture, left: float, top: float, right: float, bottom: float) -> Picture:
     """Draw a thin frame around a part of a picture, or along its edges."""
     image = Image.fromarray(picture)
-    corners = (max(left, 0), max(top, 0), min(right, image.width) - 1, min(bottom, image.height) - 1)
-    ImageDraw.Draw(image).rectangle([round(corner) for corner in corners], outline=FRAME)
+    x0, y0 = round(max(left, 0)), round(max(top, 0))
+    x1, y1 = round(min(right, image.width)) - 1, round(min(bottom, image.height)) - 1
+    ImageDraw.Draw(image).rectangle((x0, y0, max(x1, x0), max(y1, y0)), outline=FRAME)
     return np.asarray(image)
 
 

@@ -144,6 +144,8 @@ def _row(sample: Sample, name: str) -> Row:
     count = f"{planes} plane{'' if planes == 1 else 's'}" if shown == planes else f"{shown} of {planes} planes"
     size = f"{count} of {rows} x {columns} px{tiles}, {view.grid.pixel_nm:g} nm/px"
     scales = f"black to white: camera {low:.0f} to {high:.0f} counts, noise-free 0 to {light} photons{rescaled}"
+    if (share := sample.record["views"][name]["saturated"]) > 0:
+        scales += f";  {share:.2%} of the pixels are SATURATED"
     kinds = f"{view.microscope.kind}, {view.noise.kind}"
     return Row(name, f"{kinds};  {size};  {scales}", _centred(panels_of(field), sample))
 

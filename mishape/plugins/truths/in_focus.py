@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Any, Literal
 
@@ -12,7 +11,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from mishape.engine.columns import overlaps_slab
-from mishape.engine.component import Component
+from mishape.engine.component import Component, Keyed
 from mishape.engine.extent import half_maximum_band
 from mishape.engine.protocols import Microscope
 from mishape.engine.types import Emitters, Grid, Points, Raster, Sample
@@ -44,21 +43,14 @@ class InFocus(Component):
         return truths
 
 
-@dataclass(frozen=True)
-class _Key:
-    digest: str
-    focus_nm: float
-    microscope: Any = field(compare=False, repr=False)
-
-
 def in_focus_band_nm(microscope: Microscope, focus_nm: float) -> tuple[float, float]:
     """Return the lowest and highest z at which a lone emitter's peak is at least half of its maximum, nm."""
-    return _band(_Key(microscope.digest, focus_nm, microscope))  # type: ignore[attr-defined]
+    return _band(Keyed.of(microscope), focus_nm)
 
 
 @lru_cache(maxsize=256)
-def _band(key: _Key) -> tuple[float, float]:
-    return half_maximum_band(partial(peak_response, key.microscope, focus_nm=key.focus_nm), key.focus_nm, 500.0)
+def _band(key: Keyed, focus_nm: float) -> tuple[float, float]:
+    return half_maximum_band(partial(peak_response, key.component, focus_nm=focus_nm), focus_nm, 500.0)
 
 
 def peak_response(microscope: Microscope, z_nm: Points, *, focus_nm: float) -> Points:

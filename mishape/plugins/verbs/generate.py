@@ -39,6 +39,12 @@ def generate(
     from mishape.plugins.verbs.progress import shown
 
     spec = load_spec(scene).with_values(samples=samples, seed=seed, shard_size=shard_size)
+    shards = -(-spec.samples // spec.head.dataset.shard_size)
+    if shards < workers <= spec.samples:
+        each = -(-spec.samples // workers)
+        typer.echo(
+            f"{shards} shard(s): {shards} of {workers} workers have work; --shard-size {each} gives all some", err=True
+        )
     try:
         with shown(progress.value, spec.samples) as report:
             dataset = make(spec, out, workers=workers, executor=executor, progress=report)

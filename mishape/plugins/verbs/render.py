@@ -42,3 +42,6 @@ def render(
         written.append(out / f"{stem}.png")
         contact_sheet(made).save(written[-1])
     print("\n".join(map(str, written)))
+    for name, view in made.record["views"].items():
+        if view["saturated"] > 0:
+            typer.echo(f"warning: {name}: {view['saturated']:.2%} of the pixels are saturated", err=True)

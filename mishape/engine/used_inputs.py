@@ -1,0 +1,36 @@
+"""Files that the microscopes and detectors of a dataset read: what they held when a shard was made, and do now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from mishape.engine.component import Component
+from mishape.engine.inputs import input_hash
+
+if TYPE_CHECKING:
+    from mishape.engine.dataset import Dataset
+    from mishape.engine.scene import View
+
+
+def used_inputs(view: View) -> dict[str, str]:
+    """Return the SHA-256 of each file that a view reads, as the scene names it."""
+    return {
+        str(getattr(part, parameter)): input_hash(path)
+        for part in (view.microscope, view.noise)
+        if isinstance(part, Component)
+        for parameter, path in part.input_files().items()
+    }
+
+
+def changed_inputs(dataset: Dataset) -> Iterator[str]:
+    """Tell, one line each, which files are no longer what finished shards were made with."""
+    told: set[str] = set()
+    for shard in sorted({*range(dataset.manifest.shards)} - {*dataset.missing}):
+        for name, made_with in dataset.shard(shard).seal.inputs.items():
+            path = dataset.spec.folder / name
+            if name in told or (path.is_file() and input_hash(path) == made_with):
+                continue
+            told.add(name)
+            fate = "holds something else now" if path.is_file() else f"is gone: there is no file {str(path)!r}"
+            yield f"input file {name!r} {fate}; shard {shard} was made with the one of SHA-256 {made_with[:12]}..."
