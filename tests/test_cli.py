@@ -427,12 +427,77 @@ def test_plugins_are_listed_and_explained(run: Run) -> None:
     assert code == 0
     assert out.startswith("microscopes epi\n\nWidefield imaging")
     assert (
-        "  na: Numerical aperture; 0 to 1.6, below the indices of immersion and coverslip; no default: the preset's or "
-        "yours. [> 0, < 1.6, required]" in out
+        "\n  na: Numerical aperture; 0 to 1.6, below the indices of immersion and coverslip; no default: the preset's "
+        "or yours. [> 0, < 1.6; required]" in out
     )
     code, _, err = run("plugins", "epy")
     assert code == 1
-    assert err.startswith("error: no plugin is named 'epy': did you mean 'epi'? (known: confocal, em_mesh, ")
+    assert err.startswith("error: nothing is named 'epy': did you mean 'epi'? (known: con1, con1_80nm, confocal, ")
+    assert "gradient" in err
+
+
+def test_a_kind_lists_choices_presets_and_keys_of_mappings(run: Run) -> None:
+    confocal, scmos = (run("plugins", kind)[1].splitlines() for kind in ("confocal", "scmos"))
+    assert any(line.endswith(" [one of: area, scan, point; default area]") for line in confocal)
+    assert (
+        "    preset con1: na 1.4, emission_nm 600, excitation_nm 561, pinhole_au 1, magnification 63"
+        in confocal[confocal.index(next(line for line in confocal if line.startswith("  preset: "))) :]
+    )
+    places = [
+        scmos.index(next(line for line in scmos if line.startswith(start)))
+        for start in (
+            "  background: ",
+            "    kind gradient: Background that rises evenly in one direction.",
+            "      relative_range: Highest less lowest pixel over the mean, 0 to 2. ",
+            "    kind smooth: ",
+            "      correlation_px: ",
+            "  illumination: ",
+            "    corner: Level at ",
+        )
+    ]
+    assert places == sorted(places)
+    assert scmos[places[0]].endswith(" [>= 0, <= 1e+06; default 0]")
+    assert scmos[places[2]].endswith(" [>= 0, <= 2; default 0.5]")
+    assert scmos[places[5]].endswith(" [default none]")
+
+
+def test_presets_kinds_of_mapping_and_parameters_say_where_they_belong(run: Run) -> None:
+    assert run("plugins", "con1") == (
+        0,
+        "con1 is a preset of confocal: na 1.4, emission_nm 600, excitation_nm 561, pinhole_au 1, magnification 63; "
+        "see `mishape plugins confocal`\n",
+        "",
+    )
+    presets = run("plugins", "sekh2021")[1].splitlines()
+    assert [line.partition(":")[0] for line in presets] == [
+        f"sekh2021 is a preset of {kind}" for kind in ("tube", "confocal", "epi")
+    ]
+    assert presets[0] == "sekh2021 is a preset of tube: height_nm 1200; see `mishape plugins tube`"
+    gradient = run("plugins", "gradient")[1].splitlines()
+    assert gradient[0] == (
+        "gradient is a kind of background of emccd, pmt, poisson, scmos: Background that rises evenly in one "
+        "direction; see `mishape plugins emccd`"
+    )
+    assert [line.partition(":")[0] for line in gradient[1:]] == ["  mean", "  relative_range", "  direction_deg"]
+    for name, start in (
+        ("smooth", "smooth is a kind of background of emccd, pmt, poisson, scmos: "),
+        ("illumination", "illumination is a parameter of emccd, pmt, poisson, scmos: Uneven illumination "),
+        ("corner", "corner is a parameter of illumination of emccd, pmt, poisson, scmos: "),
+        ("pinhole_au", "pinhole_au is a parameter of confocal, spinning_disk: Pinhole diameter in Airy units "),
+    ):
+        assert run("plugins", name)[1].startswith(start)
+
+
+def test_a_parameter_of_any_type_is_explained(run: Run) -> None:
+    """A stranger's parameter may be of a type that JSON does not know."""
+    text = SCOPE.replace(
+        "    sigma_nm:",
+        "    table: typing.Any = object()\n    call: typing.Callable[[], None] | None = None\n    sigma_nm:",
+    )
+    Path("my_scope.py").write_text("import typing\n" + text)
+    code, out, _ = run("plugins", "gauss", "--plugin", "my_scope.py")
+    assert code == 0
+    assert "\n  table:\n  call: [default none]\n  sigma_nm: Standard deviation of the spot, nm. [default 120]\n" in out
 
 
 def test_schema_version_and_help(run: Run) -> None:
