@@ -24,6 +24,8 @@ from numpy.testing import assert_array_equal
 import mishape
 from mishape.engine.files import canonical, save_array
 from mishape.engine.lock import LOCK, locked
+from mishape.engine.ometiff import pixel_metadata
+from mishape.engine.types import Grid
 
 
 def contents(dataset: mishape.Dataset) -> list[tuple[str, dict[str, bytes]]]:
@@ -81,6 +83,15 @@ def test_a_changed_input_file_stops_a_resumed_run(sphere_scene: dict[str, Any], 
     paths[0].unlink()
     (fault,) = mishape.verify(mishape.open_dataset(tmp_path / "d")).faults
     assert fault.startswith(f"input file '{paths[0]}' is gone: there is no file")
+
+
+def test_planes_that_are_even_but_for_aberration_have_a_size() -> None:
+    """3D truths of a sample of another index lie where it is in focus: even to 1 % is a step, their mean."""
+    sizes = [
+        pixel_metadata(Grid((3, 4, 4), 80.0, planes_nm=planes)).get("PhysicalSizeZ")
+        for planes in ((0.0, 334.5, 670.0), (0.0, 400.0, 700.0))
+    ]
+    assert sizes == [0.335, None]
 
 
 def test_images_open_with_physical_sizes(sphere_scene: dict[str, Any], tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from mishape.engine.errors import DatasetError
 from mishape.engine.types import Grid
 
+EVEN = 0.01
+"""Relative difference between distances of planes below which they count as evenly spaced."""
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://mishape.org/dataset")
 
 
@@ -21,8 +23,9 @@ def pixel_metadata(grid: Grid) -> dict[str, Any]:
     sizes: dict[str, Any] = {}
     steps = np.diff(grid.centers_nm()[0])
     lengths = {"X": grid.pixel_nm, "Y": grid.pixel_nm}
-    if len(steps) and steps[0] != 0 and np.allclose(steps, steps[0]):
-        lengths["Z"] = abs(float(steps[0]))
+    # Evenly spaced planes focus on planes that are even to a per mille, where refractive indices differ.
+    if len(steps) and steps[0] != 0 and np.allclose(steps, steps[0], rtol=EVEN):
+        lengths["Z"] = abs(float(steps.mean()))
     elif grid.z_step_nm is not None:
         lengths["Z"] = grid.z_step_nm
     for axis, length_nm in lengths.items():

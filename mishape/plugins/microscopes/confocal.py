@@ -59,7 +59,8 @@ class Confocal(PinholeMicroscope):
     pinhole: Literal["disk", "point"] = "disk"
     """``disk`` (default): the emission is integrated over the pinhole. ``point``: it is read at the pinhole's centre,
     times its area: the limit of a small pinhole at any brightness, and with equal wavelengths the square of the
-    emission's PSF, which some simulators call confocal."""
+    emission's PSF, which some simulators call confocal. Above about 0.3 Airy units it is brighter than
+    any pinhole could be."""
     sampling: Literal["area", "scan", "point"] = "area"
     """What a pixel integrates. ``area`` (default): its whole area, as when scan lines lie closer than pixels. ``scan``:
     along x only, the fast axis, while the lines lie one pixel apart. ``point``: the light at its centre. The latter two
