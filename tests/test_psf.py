@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,11 @@ from PIL import Image
 import mishape
 from mishape.cli import main
 from mishape.engine import registry
+from mishape.plugins.microscopes.epi import Epi
 from mishape.plugins.reports import drawing, psf_plots
 from mishape.plugins.reports.psf_numbers import PSFOfView, data_of, psf_of_view, two_digits
 from mishape.plugins.reports.psf_sheet import WIDTH, sheet
+from mishape.plugins.reports.psf_text import measures_of, optics_of
 
 EPI = "{kind: epi, preset: epi2}"
 CON = "{kind: confocal, preset: con1}"
@@ -83,13 +86,16 @@ KEYS = [
     "axial_fwhm_nm",
     "brightest_plane_nm",
     "detected_fraction",
+    "detected_fraction_error",
     "emitter",
+    "formula_remarks",
     "formulas",
     "in_focus_bands",
     "lateral_cutoff",
     "lateral_fwhm_nm",
     "lateral_fwhm_px",
     "microscope",
+    "peak_of_matched_media",
     "sample",
     "sampling",
     "stack",
@@ -183,11 +189,14 @@ def test_the_terminal_says_the_numbers(run: Run) -> None:
     assert code == 0
     for line in (
         "con (confocal), an emitter at the world's origin:",
+        "  peak                     1.00 of the same objective's in matched media, as these are",
         "  lateral FWHM             215.1 nm (3.07 px of 70 nm)",
         "  brightest plane          0 nm from nominal focus",
         "  in focus at 0 nm         z -224 to 224 nm",
         "  detected fraction        0.535 of the photons, in the brightest plane",
-        "  pixel                    70 nm undersamples: Nyquist asks for at most 51.8 nm",
+        "  lateral cut-off          9.33 /um measured, 9.66 by formula (sum of both 290 nm)",
+        "  pixel                    70 nm is above Nyquist's 51.8 nm: contrast below 0.1 % is lost",
+        "  by formula:",
         "    Abbe / sqrt2, confocal           151.5 nm  lambda / (2 sqrt2 NA)  (emission 600 nm)",
         "    lateral cut-off                  9.66 /um  2 NA / lambda  (sum of both 290 nm)",
         "scene-con.psf.json",
@@ -220,13 +229,97 @@ def test_numbers_of_the_presets(name: str, lateral_nm: float, axial_nm: float, d
 
 
 def test_a_pixel_is_compared_with_nyquist() -> None:
-    """1 / (2 cut-off): 121.1 nm for epi1, 51.8 nm for con1, whose planes are single."""
+    """1 / (2 cut-off): 121.1 nm for epi1, 51.8 nm for con1, whose planes are single.
+
+    Its contrast has faded at 7.1 / um, where 70 nm pixels end; that is no alarm.
+    """
     epi, con = (data_of(measured(name))["sampling"] for name in ("epi1", "con1"))
     assert epi["nyquist_pixel_nm"] == pytest.approx(688 / (4 * 1.42), rel=1e-5)
-    assert epi["pixel_remark"] == "109 nm is fine enough: Nyquist asks for at most 121.1 nm"
+    assert epi["pixel_remark"] == "109 nm is fine enough: Nyquist's is 121.1 nm"
     assert con["nyquist_pixel_nm"] == pytest.approx(1000 / (2 * 9.65775), rel=1e-5)
-    assert con["pixel_remark"] == "70 nm undersamples: Nyquist asks for at most 51.8 nm"
-    assert (con["z_step_nm"], con["z_step_remark"]) == (None, None)
+    assert con["pixel_remark"] == "70 nm is above Nyquist's 51.8 nm: contrast below 0.1 % is lost"
+    assert 0 < con["contrast_beyond_pixel"] < 1e-3
+    assert (con["z_step_nm"], con["contrast_beyond_z_step"], con["z_step_remark"]) == (None, None, None)
+
+
+DEEP = """\
+mishape: 1
+objects: []
+views:
+  deep:
+    grid: {shape: [1, 24, 24], pixel_nm: 150}
+    microscope:
+      {kind: epi, na: 1.2, emission_nm: 510, immersion_index: 1.33, sample_index: 1.36, depth_nm: 4000,
+       coverslip_index: 1.52, coverslip_thickness_um: 180, emission_spectrum: [[500, 1], [560, 1]]}
+  scalar:
+    grid: {shape: [1, 24, 24], pixel_nm: 80}
+    microscope: {kind: epi, preset: epi2, model: scalar, sample_index: 1.33, depth_nm: 1000}
+"""
+
+
+def views_measured(text: str, run: Run) -> tuple[list[str], dict[str, Any], dict[str, Any]]:
+    code, out, _ = run("psf", written(text))
+    assert code == 0
+    first, second = (json.loads(path.read_text(encoding="utf-8")) for path in sorted(Path().glob("*.psf.json")))
+    return out.splitlines(), first, second
+
+
+def test_mismatched_media_are_compared_with_matched_ones(run: Run) -> None:
+    """The peak in JSON is that of the two microscopes' own PSFs; 1e-5."""
+    lines, deep, scalar = views_measured(DEEP, run)
+    scope = mishape.load_spec("scene.yaml").scene(0).views["deep"].microscope
+    twin = Epi(na=1.2, emission_nm=510.0, immersion_index=1.33, emission_spectrum=((500.0, 1.0), (560.0, 1.0)))
+    assert isinstance(scope, Epi)
+    here = scope.psf(np.zeros(1), np.zeros(1), deep["brightest_plane_nm"])
+    peak = float((here / twin.psf(np.zeros(1), np.zeros(1))).item())
+    assert deep["peak_of_matched_media"] == pytest.approx(peak, rel=1e-5)
+    assert 0.2 < peak < 0.9
+    assert f"  peak                     {peak:.2f} of the same objective's in matched media" in lines
+    assert lines.index("scalar (epi), an emitter at the world's origin:") > 0
+    assert 0 < scalar["peak_of_matched_media"] < 1
+
+
+def test_what_formulas_do_not_know_is_told(run: Run) -> None:
+    lines, deep, scalar = views_measured(DEEP, run)
+    assert deep["formula_remarks"] == ["formulas use emission_nm 510; the light is of 500 to 560 nm"]
+    assert scalar["formula_remarks"] == [
+        "formulas use na 1.4, which is above sample_index 1.33: the scalar model's aperture ends there"
+    ]
+    for remark in [*deep["formula_remarks"], *scalar["formula_remarks"]]:
+        assert f"    {remark}" in lines
+    assert {"  by formula (emission 510 nm):", "  by formula (emission 608 nm):"} < set(lines)
+    assert "    Rayleigh                         259.2 nm  0.61 lambda / NA" in lines
+    assert any(line.endswith(" /um measured, 4.71 by formula (emission 510 nm)") for line in lines)
+    assert deep["sampling"]["pixel_remark"] == (
+        "150 nm is above Nyquist's 106.2 nm: contrast up to "
+        f"{100 * deep['sampling']['contrast_beyond_pixel']:.2g} % is lost"
+    )
+
+
+def test_sheet_names_the_media_and_draws_the_matched_profile(run: Run) -> None:
+    views = mishape.load_spec(written(DEEP)).scene(0).views
+    deep = psf_of_view("deep", views["deep"])
+    assert optics_of(deep) == (
+        "epi, NA 1.2, n 1.33, sample n 1.36, 4000 nm deep, coverslip n 1.52, coverslip 180 um, emission 510 nm, "
+        "spectrum of 2 lines, 500 to 560 nm"
+    )
+    picture = np.asarray(sheet(deep, deep.emitter.stack(deep.fine_grid)))
+    assert (picture[712:1032, 24:584] == psf_plots.GREY).all(axis=-1).sum() > 100
+    matched = np.asarray(sheet(measured("epi1"), measured("epi1").emitter.stack(measured("epi1").fine_grid)))
+    assert not (matched[712:1032, 24:584] == psf_plots.GREY).all(axis=-1).any()
+
+
+@pytest.mark.parametrize(("error", "text"), [(None, "1.002"), (4e-4, "1.002"), (0.0034, "1.00"), (0.017, "1.0")])
+def test_fraction_has_the_digits_that_its_error_allows(error: float | None, text: str) -> None:
+    psf = measured("epi1")
+    found = replace(psf.resolution, detected_fraction=1.0025 - 0.0001, detected_fraction_error=error)
+    assert dict(measures_of(replace(psf, resolution=found)))["detected fraction"] == (
+        f"{text} of the photons, in the brightest plane"
+    )
+
+
+def test_help_tells_of_plugin_files(run: Run) -> None:
+    assert "--plugin FILE" in run("psf", "--help")[1]
 
 
 def test_equal_runs_write_equal_bytes(run: Run) -> None:
@@ -243,17 +336,19 @@ def test_microscopes_of_strangers(run: Run) -> None:
     Path("scopes.py").write_text(PLUGINS, encoding="utf-8")
     code, out, err = run("psf", written(STRANGE), "--plugin", "scopes.py")
     assert (code, err) == (0, "")
+    assert "  peak " not in out
     for line in (
         "  axial FWHM               none: all planes are alike",
         "  in focus at 0 nm         every z",
-        "  pixel                    109 nm undersamples: Nyquist asks for at most 93.0 nm",
+        "  pixel                    109 nm is above Nyquist's 93.0 nm: contrast up to 0.66 % is lost",
         "  no formulas: the microscope does not say na, emission_nm and immersion_index",
     ):
         assert line in out.splitlines()
     blur, camera = (json.loads(Path(f"scene-{name}.psf.json").read_text()) for name in ("blur", "camera"))
     assert (blur["axial_fwhm_nm"], blur["stack"]["shape_zyx"][0], blur["stack"]["z_step_nm"]) == (None, 1, None)
     assert blur["in_focus_bands"] == [{"plane_nm": 0.0, "low_nm": None, "high_nm": None}]
-    assert (blur["formulas"], blur["lateral_cutoff"]["formula"]) == ([], None)
+    assert (blur["formulas"], blur["formula_remarks"], blur["lateral_cutoff"]["formula"]) == ([], [], None)
+    assert (blur["peak_of_matched_media"], camera["detected_fraction_error"]) == (None, None)
     assert blur["sampling"]["nyquist_counts"] == "contrast above 0.001"
     stack = tifffile.imread("scene-blur.psf.ome.tif")
     assert stack.sum() == pytest.approx(1, abs=1e-4)
@@ -273,24 +368,24 @@ def test_sheet_shows_rings_planes_and_focus() -> None:
     psf = measured("epi1")
     picture = np.asarray(sheet(psf, psf.emitter.stack(psf.fine_grid)))
     assert picture.shape[1:] == (WIDTH, 3)
-    linear, decades, section = (picture[130:610, left : left + 480].astype(int) for left in (24, 610, 1196))
+    linear, decades, section = (picture[162:642, left : left + 480].astype(int) for left in (24, 610, 1196))
     assert linear[240, 240].sum() > 600
     assert linear[5, 5].sum() < 60
     # Along a radius from the axis the logarithmic picture is bright and dark again and again: rings.
     radius = decades[240, 240:].sum(axis=1)
     turns = np.diff(np.sign(np.diff(np.convolve(radius, np.ones(5) / 5, "valid").round())))
-    assert (turns != 0).sum() >= 6
+    assert (turns != 0).sum() >= 4
     assert (section == drawing.ORANGE).all(axis=-1).any(axis=1).sum() == 1
-    assert (picture[700:900] == psf_plots.SHADE).all(axis=-1).sum() > 5000
+    assert (picture[732:932] == psf_plots.SHADE).all(axis=-1).sum() > 5000
     for colour in (psf_plots.BLUE, psf_plots.RUST):
-        assert (picture[680:1000] == colour).all(axis=-1).sum() > 500
+        assert (picture[712:1032] == colour).all(axis=-1).sum() > 500
 
 
 def test_marks_stand_where_the_values_are() -> None:
     """The shaded band of the axial profile is as wide as the band that the numbers state; a pixel to each side."""
     psf = measured("epi1")
     picture = np.asarray(sheet(psf, psf.emitter.stack(psf.fine_grid)))
-    rows = (picture[640:1000] == psf_plots.SHADE).all(axis=-1)
+    rows = (picture[672:1032] == psf_plots.SHADE).all(axis=-1)
     columns = np.flatnonzero(rows.any(axis=0))
     (band,) = psf.bands
     assert band.low_nm is not None

@@ -15,12 +15,17 @@ from mishape.engine.errors import MishapeError, PluginError
 from mishape.engine.formulas import OpticalParameters
 from mishape.engine.imaging import PSFMicroscope
 from mishape.engine.lone_emitter import LoneEmitter
-from mishape.engine.resolution import Resolution, measure
+from mishape.engine.resolution import Resolution, Spectrum, measure
 from mishape.engine.types import Emitters, Grid, Points
 from mishape.plugins.microscopes.confocal import Confocal
 from mishape.plugins.microscopes.epi import Epi
 
 SCOPES: dict[str, Any] = {"epi1": Epi(preset="epi1"), "epi2": Epi(preset="epi2"), "con1": Confocal(preset="con1")}
+
+
+def in_water(depth_nm: float, **more: Any) -> Epi:
+    given = {"preset": "epi2", "sample_index": 1.36, "depth_nm": depth_nm, **more}
+    return Epi.model_validate(given)
 
 
 class Blur(PSFMicroscope):
@@ -110,6 +115,34 @@ def test_detected_fraction_is_the_planes_integral() -> None:
     assert doubled.detected_fraction == pytest.approx(2 * share, rel=1e-3)
 
 
+@pytest.mark.parametrize(
+    "scope",
+    [SCOPES["epi1"], *(in_water(1000.0 * um) for um in (1, 3, 10))],
+    ids=["matched", "1 um", "3 um", "10 um"],
+)
+def test_error_of_the_detected_fraction_holds_the_truth(scope: Epi) -> None:
+    """A widefield plane holds all light; aberrations spread it beyond the last radius, where it is fitted."""
+    found = measure(LoneEmitter(scope, 80.0))
+    assert found.detected_fraction_error is not None
+    assert abs(found.detected_fraction - 1) <= found.detected_fraction_error < 0.02
+
+
+@pytest.mark.parametrize("depth_nm", [3000.0, 20000.0])
+def test_aberrations_move_no_axial_cutoff(depth_nm: float) -> None:
+    """In water, 608 nm, NA 1.2 (below its 1.33): its formula's, 4.5 %, however long the light is."""
+    scope = in_water(depth_nm, na=1.2, sample_index=1.33)
+    found, optics = measure(LoneEmitter(scope, 80.0)), OpticalParameters.of(scope)
+    assert optics is not None
+    assert found.axial is not None
+    assert found.axial.cutoff_per_um == pytest.approx(formulas.axial_cutoff(optics).value, rel=0.045)
+    assert found.axial.level < 1e-5
+
+
+def test_contrast_beyond_a_frequency() -> None:
+    spectrum = Spectrum(np.arange(4.0), np.array([1.0, 0.1, 0.2, 0.01]), 3.0, 0.01)
+    assert [spectrum.highest_beyond(per_um) for per_um in (0.5, 1.5, 2.5, 3.5)] == pytest.approx([0.55, 0.2, 0.105, 0])
+
+
 def test_otf_of_a_gaussian_is_a_gaussian() -> None:
     """exp(-2 pi^2 sigma^2 f^2), 1e-4 (the taper's 60 widths broaden it by less); it ends where it is at its level."""
     found = measure(LoneEmitter(Blur(), 100.0))
@@ -169,7 +202,7 @@ def test_microscope_without_a_psf_is_measured_through_images() -> None:
     assert found.lateral_fwhm_nm == pytest.approx(259.0, rel=0.01)
     assert found.axial_fwhm_nm == pytest.approx(600, rel=0.01)
     assert found.detected_fraction == pytest.approx(1, abs=1e-3)
-    assert (found.lateral.cutoff_per_um, found.axial) == (None, None)
+    assert (found.lateral.cutoff_per_um, found.axial, found.detected_fraction_error) == (None, None, None)
     assert found.lateral.ends_per_um(1e-3) == pytest.approx(math.sqrt(math.log(1e3) / 2) / np.pi / 0.110, rel=0.05)
 
 
@@ -257,6 +290,30 @@ def test_formulas_of_a_pinhole() -> None:
     section = math.hypot(0.88 * 600 / depth, math.sqrt(2) * 1.515 * 522.857 / 1.4)
     assert found["optical section"] == (round(section, 1), "emission")
     assert formulas.lateral_cutoff(optics).wavelength_nm == pytest.approx(1 / (1 / 600 + 1 / 561))
+
+
+def test_remarks_on_the_formulas() -> None:
+    assert formulas.remarks(SCOPES["epi1"]) == []
+    assert formulas.remarks(Blur()) == []
+    lines = ((600.0, 1.0), (640.0, 3.0))
+    assert formulas.remarks(in_water(0.0, emission_spectrum=lines)) == [
+        "formulas use emission_nm 608; the light is of 600 to 640 nm",
+        "formulas use na 1.4, which is above sample_index 1.36: light beyond it comes only from emitters at the "
+        "coverslip",
+    ]
+
+
+def test_matched_twin_has_one_index_and_no_depth() -> None:
+    """Its PSF is that of matched media; a matched microscope is its own twin."""
+    assert SCOPES["con1"].matched_twin() is SCOPES["con1"]
+    # 60 um of coverslip more than the immersion has room for where all indices are the same.
+    given = {"sample_index": 1.33, "coverslip_index": 1.8, "coverslip_thickness_um": 330.0, "dose": 2.0}
+    odd = Confocal.model_validate({"preset": "con1", **given})
+    twin = odd.matched_twin()
+    assert twin.media.matched
+    assert twin.digest != odd.digest
+    r, z = np.array([0.0, 150.0]), np.zeros(1)
+    np.testing.assert_allclose(twin.psf(r, z), 2 * SCOPES["con1"].psf(r, z), rtol=1e-9)
 
 
 def test_excitation_without_a_pinhole_is_no_confocal() -> None:

@@ -79,6 +79,23 @@ def _positive(microscope: Any, name: str) -> float | None:
     return float(value) if isinstance(value, int | float) and 0 < value < math.inf else None
 
 
+def remarks(microscope: Any) -> list[str]:
+    """Return what a microscope has that the formulas do not know: several wavelengths, a sample that narrows NA."""
+    found = []
+    if lines := getattr(microscope, "emission_spectrum", None):
+        low, high = min(nm for nm, _ in lines), max(nm for nm, _ in lines)
+        found.append(f"formulas use emission_nm {microscope.emission_nm:g}; the light is of {low:g} to {high:g} nm")
+    na, index = _positive(microscope, "na"), _positive(microscope, "sample_index")
+    if na and index and na > index:
+        ends = (
+            "the scalar model's aperture ends there"
+            if getattr(microscope, "model", None) == "scalar"
+            else "light beyond it comes only from emitters at the coverslip"
+        )
+        found.append(f"formulas use na {na:g}, which is above sample_index {index:g}: {ends}")
+    return found
+
+
 def lengths(optics: OpticalParameters, pixel_nm: float) -> list[Formula]:
     """Return the formulas of lateral and axial lengths, nm, that belong to a microscope."""
     return [*_widefield(optics, pixel_nm), *_confocal(optics)]
@@ -135,7 +152,7 @@ def _confocal(optics: OpticalParameters) -> list[Formula]:
 def lateral_cutoff(optics: OpticalParameters) -> Formula:
     """Return where the lateral OTF ends, cycles per um; a confocal's is that of excitation plus emission.
 
-    It counts on the whole aperture. Deep in a sample of an index below NA less of it is left.
+    It counts on the whole aperture. Deep in a sample of an index below NA less of it is left, as `remarks` says.
     """
     return _cutoff(optics, "lateral cut-off", "2 NA / lambda", 2 * optics.na)
 

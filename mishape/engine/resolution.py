@@ -22,6 +22,9 @@ AXIAL_UNIT_NM = 500.0
 LATERAL_LEVEL, AXIAL_LEVEL = 1e-8, 1e-6
 """An OTF below this counts as ended: a confocal's fades as the 4.5th power of what is left to its cut-off, so a coarser
 level would find it early; along the axis it ends steeply, and a finer one would find the taper's own spectrum."""
+CLEAR_LEVEL = 1e-5
+"""An axial spectrum with more noise than a third of this may be aliased: aberrations widen the light on the axis, but
+its finest detail stays."""
 WORST_LEVEL = 0.01
 """An OTF with more noise than a third of this has no cut-off to be seen."""
 LATERAL_TAPER, AXIAL_TAPER = 60.0, 30.0
@@ -29,6 +32,8 @@ LATERAL_TAPER, AXIAL_TAPER = 60.0, 30.0
 LATERAL_BAND, AXIAL_BAND = 3.5, 2.5
 """Frequencies up to this number of cycles per FWHM are looked at; what stands in the last seventh is noise."""
 FREQUENCIES = 500
+TAIL_ERROR = 1 / 3
+"""How wrong the fitted tail may be, as a share of itself: up to a quarter was seen deep in aberrated media."""
 FRACTION_PIXELS = 201
 
 
@@ -61,6 +66,11 @@ class Spectrum:
         ends = np.log(np.maximum(self.magnitude[[above + 1, above]], 1e-300))
         return float(np.interp(math.log(level), ends, self.per_um[[above + 1, above]]))
 
+    def highest_beyond(self, per_um: float) -> float:
+        """Return the highest magnitude at a frequency and above it; 0 above all that were looked at."""
+        there = float(np.interp(per_um, self.per_um, self.magnitude, right=0.0))
+        return float(self.magnitude[self.per_um > per_um].max(initial=there))
+
 
 @dataclass(frozen=True)
 class Resolution:
@@ -79,6 +89,9 @@ class Resolution:
     detected_fraction
         The brightest plane's integral over all of it: 1 for a widefield microscope, for a confocal the pinhole's share
         times the dose.
+    detected_fraction_error
+        How wrong it may be: what lies beyond 240 FWHM is fitted. None for a microscope without a PSF, whose light is
+        that on a field of 16 widths.
     lateral, axial
         The OTF of the brightest plane, and the spectrum of the light on the axis (the 3D OTF summed over lateral
         frequencies). The axial one, and both cut-offs, need a PSF.
@@ -89,6 +102,7 @@ class Resolution:
     brightest_nm: float
     axial_ends_nm: tuple[float, float] | None
     detected_fraction: float
+    detected_fraction_error: float | None
     lateral: Spectrum
     axial: Spectrum | None
 
@@ -107,16 +121,15 @@ def measure(emitter: LoneEmitter) -> Resolution:
     left, right = half_maximum_band(lambda r: emitter.density(np.abs(r), plane)[0], 0.0, emitter.pixel_nm)
     if right - left >= emitter.pixel_nm * 2**DOUBLINGS:
         raise MishapeError(f"this PSF does not fall to half of its maximum within {right:g} nm: is its unit nm?")
-    lateral, fraction = _lateral_spectrum(emitter, plane, right - left)
-    if not emitter.has_psf:
-        fraction = _fraction_of_images(emitter, plane, right - left)
+    lateral, near, beyond = _lateral_spectrum(emitter, plane, right - left)
     axial_nm = None if ends is None else ends[1] - ends[0]
     return Resolution(
         lateral_fwhm_nm=right - left,
         axial_fwhm_nm=axial_nm,
         brightest_nm=brightest_nm,
         axial_ends_nm=ends,
-        detected_fraction=fraction,
+        detected_fraction=near + beyond if emitter.has_psf else _fraction_of_images(emitter, plane, right - left),
+        detected_fraction_error=TAIL_ERROR * beyond if emitter.has_psf else None,
         lateral=lateral,
         axial=_axial_spectrum(emitter, brightest_nm, axial_nm) if emitter.has_psf and axial_nm else None,
     )
@@ -151,8 +164,8 @@ def _brightest(emitter: LoneEmitter, ends_nm: tuple[float, float]) -> float:
     return 0.0 if abs(found) < 1e-6 * (ends_nm[1] - ends_nm[0]) else found
 
 
-def _lateral_spectrum(emitter: LoneEmitter, plane_nm: Points, fwhm_nm: float) -> tuple[Spectrum, float]:
-    """Return the Hankel transform of a plane, tapered, and the untapered plane's integral.
+def _lateral_spectrum(emitter: LoneEmitter, plane_nm: Points, fwhm_nm: float) -> tuple[Spectrum, float, float]:
+    """Return the Hankel transform of a plane, tapered, and the untapered plane's integral within its radii and beyond.
 
     A microscope without a PSF is imaged on a field of 16 widths: its OTF is drawn, but its cut-off is not to be seen.
     """
@@ -162,11 +175,10 @@ def _lateral_spectrum(emitter: LoneEmitter, plane_nm: Points, fwhm_nm: float) ->
     r, weight = _panels(4 * taper_nm, fwhm_nm)
     density = emitter.density(r, plane_nm)[0]
     ring = 2 * math.pi * r * density * weight
-    fraction = float(ring.sum()) + _beyond(r, density)
     per_nm = np.linspace(0, LATERAL_BAND / fwhm_nm, FREQUENCIES)
     tapered = ring * np.exp(-((r / taper_nm) ** 2) / 2)
     otf = j0(2 * math.pi * np.multiply.outer(per_nm, r)) @ tapered
-    return _spectrum(per_nm, otf, LATERAL_LEVEL if emitter.has_psf else 1.0), fraction
+    return _spectrum(per_nm, otf, LATERAL_LEVEL if emitter.has_psf else 1.0), float(ring.sum()), _beyond(r, density)
 
 
 def _beyond(r_nm: Points, density: Points) -> float:
@@ -202,12 +214,21 @@ def _panels(reach_nm: float, fwhm_nm: float) -> tuple[Points, Points]:
 
 
 def _axial_spectrum(emitter: LoneEmitter, brightest_nm: float, fwhm_nm: float) -> Spectrum:
-    """Return the Fourier transform of the light on the axis, tapered; four samples per FWHM leave no alias."""
-    step_nm, taper_nm = fwhm_nm / 4, AXIAL_TAPER * fwhm_nm
+    """Return the Fourier transform of the light on the axis by a half or a quarter of its FWHM, if that is clearer."""
+    found = _axial_spectrum_by(emitter, brightest_nm, fwhm_nm)
+    for finer in (2, 4):
+        if found.level > CLEAR_LEVEL:
+            found = min(found, _axial_spectrum_by(emitter, brightest_nm, fwhm_nm / finer), key=lambda one: one.level)
+    return found
+
+
+def _axial_spectrum_by(emitter: LoneEmitter, brightest_nm: float, width_nm: float) -> Spectrum:
+    """Return the Fourier transform of the light on the axis, tapered, from four samples per width."""
+    step_nm, taper_nm = width_nm / 4, AXIAL_TAPER * width_nm
     half = math.ceil(3.4 * taper_nm / step_nm)
     travel = step_nm * np.arange(-half, half + 1.0)
     light = _on_axis(emitter, brightest_nm + travel) * np.exp(-((travel / taper_nm) ** 2) / 2)
-    per_nm = np.linspace(0, AXIAL_BAND / fwhm_nm, FREQUENCIES)
+    per_nm = np.linspace(0, AXIAL_BAND / width_nm, FREQUENCIES)
     return _spectrum(per_nm, np.exp(-2j * math.pi * np.multiply.outer(per_nm, travel)) @ light, AXIAL_LEVEL)
 
 

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from mishape.engine import formulas
 from mishape.engine.formulas import Formula, OpticalParameters
 from mishape.engine.lone_emitter import LoneEmitter
@@ -57,6 +59,34 @@ class PSFOfView:
     def optics(self) -> OpticalParameters | None:
         """The parameters that formulas need, if the microscope says them."""
         return OpticalParameters.of(self.view.microscope)
+
+    @cached_property
+    def matched(self) -> LoneEmitter | None:
+        """The emitter through the same microscope in matched media, focused on it at travel 0.
+
+        None for a microscope that does not say what that is, by a method ``matched_twin``.
+        """
+        twin = getattr(self.view.microscope, "matched_twin", None)
+        return None if twin is None else LoneEmitter(twin(), self.view.grid.pixel_nm)
+
+    @property
+    def is_matched(self) -> bool:
+        """Whether all media are matched, as far as the microscope says."""
+        return self.matched is None or self.matched.microscope is self.view.microscope
+
+    @cached_property
+    def peak_of_matched(self) -> float | None:
+        """The largest density on the axis, as a fraction of that in matched media."""
+        if self.matched is None:
+            return None
+        on_axis = np.zeros(1)
+        here, there = self.emitter.density(on_axis, on_axis + self.resolution.brightest_nm), self.matched.density
+        return float(here[0, 0] / there(on_axis, on_axis)[0, 0])
+
+    @property
+    def remarks(self) -> list[str]:
+        """What the formulas do not know of the microscope."""
+        return [] if self.optics is None else formulas.remarks(self.view.microscope)
 
     @property
     def lengths(self) -> list[Formula]:
@@ -130,16 +160,19 @@ def data_of(psf: PSFOfView) -> dict[str, Any]:
                     "z_step_nm": None if len(planes_nm) == 1 else float(planes_nm[1] - planes_nm[0]),
                     "first_plane_nm": float(planes_nm[0]),
                 },
+                "peak_of_matched_media": psf.peak_of_matched,
                 "lateral_fwhm_nm": found.lateral_fwhm_nm,
                 "lateral_fwhm_px": found.lateral_fwhm_nm / psf.view.grid.pixel_nm,
                 "axial_fwhm_nm": found.axial_fwhm_nm,
                 "brightest_plane_nm": found.brightest_nm,
                 "in_focus_bands": [asdict(band) for band in psf.bands],
                 "detected_fraction": found.detected_fraction,
+                "detected_fraction_error": found.detected_fraction_error,
                 "lateral_cutoff": _cutoff(found.lateral, psf.cutoffs[0]),
                 "axial_cutoff": _cutoff(found.axial, psf.cutoffs[1]),
                 "sampling": sampling(psf),
                 "formulas": [_formula(formula, "value_nm") for formula in psf.lengths],
+                "formula_remarks": psf.remarks,
             }
         )
     )
@@ -162,7 +195,7 @@ def sampling(psf: PSFOfView) -> dict[str, Any]:
     """Return a view's pixel and plane distance beside what Nyquist asks for: half a period of the cut-off, nm.
 
     The cut-offs are the formulas'. For a microscope that does not say its optics, contrast of less than a thousandth
-    counts as none.
+    counts as none. What a coarser distance loses is the measured contrast beyond its own Nyquist frequency.
     """
     grid, found = psf.view.grid, psf.resolution
     lateral, axial = (
@@ -170,14 +203,17 @@ def sampling(psf: PSFOfView) -> dict[str, Any]:
         for formula, spectrum in zip(psf.cutoffs, (found.lateral, found.axial), strict=True)
     )
     step_nm = grid.z_step_nm if grid.shape[0] > 1 else None
+    lost, axial_lost = _contrast_beyond(found.lateral, grid.pixel_nm), _contrast_beyond(found.axial, step_nm)
     return {
         "pixel_nm": grid.pixel_nm,
         "nyquist_counts": "all contrast" if psf.optics else f"contrast above {FAINTEST:g}",
         "nyquist_pixel_nm": _half_period_nm(lateral),
-        "pixel_remark": _remark(grid.pixel_nm, _half_period_nm(lateral)),
+        "contrast_beyond_pixel": lost,
+        "pixel_remark": _remark(grid.pixel_nm, _half_period_nm(lateral), lost),
         "z_step_nm": step_nm,
         "nyquist_z_step_nm": _half_period_nm(axial),
-        "z_step_remark": step_nm and _remark(step_nm, _half_period_nm(axial)),
+        "contrast_beyond_z_step": axial_lost,
+        "z_step_remark": step_nm and _remark(step_nm, _half_period_nm(axial), axial_lost),
     }
 
 
@@ -185,11 +221,19 @@ def _half_period_nm(cutoff_per_um: float | None) -> float | None:
     return 500.0 / cutoff_per_um if cutoff_per_um else None
 
 
-def _remark(given_nm: float, nyquist_nm: float | None) -> str:
+def _contrast_beyond(spectrum: Spectrum | None, given_nm: float | None) -> float | None:
+    return spectrum.highest_beyond(500.0 / given_nm) if spectrum and given_nm else None
+
+
+def _remark(given_nm: float, nyquist_nm: float | None, lost: float | None) -> str:
     if nyquist_nm is None:
         return f"{given_nm:g} nm; no cut-off is known to compare with"
-    verdict = "undersamples" if given_nm > nyquist_nm else "is fine enough"
-    return f"{given_nm:g} nm {verdict}: Nyquist asks for at most {nyquist_nm:.1f} nm"
+    if given_nm <= nyquist_nm:
+        return f"{given_nm:g} nm is fine enough: Nyquist's is {nyquist_nm:.1f} nm"
+    above = f"{given_nm:g} nm is above Nyquist's {nyquist_nm:.1f} nm"
+    if lost is None:
+        return above
+    return f"{above}: contrast {'below 0.1' if lost < FAINTEST else f'up to {100 * lost:.2g}'} % is lost"
 
 
 def _rounded(value: Any) -> Any:

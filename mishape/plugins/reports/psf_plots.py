@@ -14,6 +14,7 @@ from mishape.plugins.reports.drawing import Colour, Picture, round_length_nm, te
 
 INK: Colour = (24, 26, 32)
 FAINT: Colour = (90, 96, 108)
+GREY: Colour = (150, 156, 166)
 GRID_LINE: Colour = (226, 229, 234)
 BLUE: Colour = (0, 102, 178)
 RUST: Colour = (200, 80, 0)

@@ -10,11 +10,12 @@ from PIL import Image, ImageDraw
 
 from mishape.engine.types import Points
 from mishape.plugins.reports import drawing
-from mishape.plugins.reports.drawing import ORANGE, Picture, text_width, write
+from mishape.plugins.reports.drawing import ORANGE, Picture, write
 from mishape.plugins.reports.psf_numbers import PSFOfView
 from mishape.plugins.reports.psf_plots import (
     BLUE,
     FAINT,
+    GREY,
     INK,
     RUST,
     Axes,
@@ -22,18 +23,18 @@ from mishape.plugins.reports.psf_plots import (
     heat,
     heat_of_decades,
 )
-from mishape.plugins.reports.psf_text import formulas_of, measures_of
+from mishape.plugins.reports.psf_text import common_light, formulas_of, measures_of, optics_of
 from mishape.plugins.truths.in_focus import peak_response
 
 MARGIN, SLOT, GAP = 24, 560, 26
 WIDTH = 2 * MARGIN + 3 * SLOT + 2 * GAP
 PICTURE_PX, PLOT_PX = 480, 260
 TITLE_PX, LABEL_PX, NOTE_PX = 26, 19, 16
-TITLE_SPACE, LABEL_SPACE, PLOT_SPACE, LINE = 56, 50, 84, 24
+TITLE_SPACE, LABEL_SPACE, PLOT_SPACE, LINE = 88, 50, 84, 24
 DECADES, OTF_DECADES = 4, 5
-NEAR_WIDTHS = 3
-"""The linear picture and the profiles reach this many lateral FWHM to each side."""
-MEASURES, FORMULAS = (0, 170), (640, 890, 990, 1530)
+NEAR_WIDTHS = 4
+"""The pictures in the plane and the lateral profile reach this many lateral FWHM to each side."""
+MEASURES, FORMULAS = (0, 170), (670, 920, 1020, 1560)
 """Columns of the table, from the left margin: name and value; name, value, formula and wavelength."""
 
 
@@ -47,33 +48,20 @@ def sheet(psf: PSFOfView, stack: NDArray[np.float32]) -> Image.Image:
     stack
         (Z, Y, X) image of the lone emitter on ``psf.fine_grid``.
     """
-    lines = max(len(list(measures_of(psf))), len(formulas_of(psf)))
+    lines = max(len(list(measures_of(psf))), len(formulas_of(psf)) + len(psf.remarks))
     plots = MARGIN + TITLE_SPACE + LABEL_SPACE + PICTURE_PX + 30
     text = plots + LABEL_SPACE + PLOT_PX + PLOT_SPACE
     page = Image.new("RGB", (WIDTH, text + LABEL_SPACE + LINE * lines + MARGIN), "white")
-    _title(page, psf)
+    draw = ImageDraw.Draw(page)
+    write(draw, MARGIN, MARGIN + TITLE_PX, f"{psf.name}: point spread function", TITLE_PX, INK)
+    about = f"{optics_of(psf)}; an emitter at the world's origin"
+    write(draw, MARGIN, MARGIN + TITLE_PX + LABEL_PX + 10, about, LABEL_PX, FAINT)
     _pictures(page, MARGIN + TITLE_SPACE, psf, stack)
     _lateral(page, plots, psf)
     _axial(page, plots, psf)
     _transfer(page, plots, psf)
     _table(page, text, psf)
     return page
-
-
-def _title(page: Image.Image, psf: PSFOfView) -> None:
-    draw, head = ImageDraw.Draw(page), f"{psf.name}: point spread function"
-    write(draw, MARGIN, MARGIN + TITLE_PX, head, TITLE_PX, INK)
-    optics = psf.optics
-    parts = [psf.view.microscope.kind]
-    if optics is not None:
-        parts += [f"NA {optics.na:g}", f"n {optics.index:g}", f"emission {optics.emission_nm:g} nm"]
-    sample_index = getattr(psf.view.microscope, "sample_index", None)
-    if optics is not None and sample_index not in (None, optics.index):
-        parts.insert(3, f"sample n {sample_index:g}")
-    if optics is not None and optics.excitation_nm is not None:
-        parts += [f"excitation {optics.excitation_nm:g} nm", f"pinhole {optics.pinhole_au:g} AU"]
-    note = ", ".join([*parts, "an emitter at the world's origin"])
-    write(draw, MARGIN + text_width(head, TITLE_PX) + 20, MARGIN + TITLE_PX, note, LABEL_PX, FAINT)
 
 
 def _slot(number: int) -> int:
@@ -87,18 +75,18 @@ def _head(page: Image.Image, left: int, top: int, label: str, note: str) -> None
 
 
 def _pictures(page: Image.Image, top: int, psf: PSFOfView, stack: NDArray[np.float32]) -> None:
-    """Paste the brightest plane, near and whole, and the section along the axis."""
+    """Paste the middle of the brightest plane, linear and logarithmic, and the section along the axis."""
     grid, found = psf.fine_grid, psf.resolution
     middle, plane = grid.shape[1] // 2, stack[len(stack) // 2].astype(np.float64)
     near = min(middle, round(NEAR_WIDTHS * found.lateral_fwhm_nm / grid.pixel_nm))
-    centre = slice(middle - near, middle + near + 1)
+    plane = plane[middle - near : middle + near + 1, middle - near : middle + near + 1]
     below = top + LABEL_SPACE
     _head(page, _slot(0), top, "XY, linear", f"the brightest plane, {round(found.brightest_nm)} nm from nominal focus")
-    page.paste(_square(heat(plane[centre, centre] / plane.max()), (2 * near + 1) * grid.pixel_nm), (_slot(0), below))
-    _head(page, _slot(1), top, "XY, logarithmic", f"the same plane; {DECADES} decades show the rings")
+    page.paste(_square(heat(plane / plane.max()), len(plane) * grid.pixel_nm), (_slot(0), below))
+    _head(page, _slot(1), top, "XY, logarithmic", f"the same plane at the same scale; {DECADES} decades show the rings")
     page.paste(_square(heat_of_decades(plane, DECADES), len(plane) * grid.pixel_nm), (_slot(1), below))
     colour_bar(page, _slot(1) + PICTURE_PX + 8, below, PICTURE_PX, DECADES)
-    planes = "the same at all planes" if len(stack) == 1 else "z up; dashed: the view's planes; bracket: in focus"
+    planes = "the same at all planes" if len(stack) == 1 else "z up; dashed: the view's planes"
     _head(page, _slot(2), top, "XZ, logarithmic", f"as the objective travels; {planes}")
     _section(page, below, psf, stack[:, middle].astype(np.float64))
 
@@ -109,7 +97,7 @@ def _square(picture: Picture, length_nm: float) -> Image.Image:
 
 
 def _section(page: Image.Image, top: int, psf: PSFOfView, light: Points) -> None:
-    """Paste the section, as large as the square allows, with the view's planes and the travel that is in focus."""
+    """Paste the section, as large as the square allows, with the view's planes and the axial FWHM."""
     planes, width_nm = psf.fine_grid.centers_nm()[0], light.shape[1] * psf.fine_grid.pixel_nm
     height_nm = len(planes) * float(planes[1] - planes[0]) if len(planes) > 1 else width_nm
     nm_per_px = max(width_nm, height_nm) / PICTURE_PX
@@ -135,8 +123,9 @@ def _dash(page: Image.Image, corner: tuple[int, int, int], rows: list[int]) -> N
 
 def _bracket(page: Image.Image, left: int, top: int, bottom: int) -> None:
     draw = ImageDraw.Draw(page)
-    draw.line([(left, top), (left + 8, top), (left + 8, bottom), (left, bottom)], fill=RUST, width=2)
-    write(draw, left + 14, (top + bottom) // 2 + 5, "in focus", NOTE_PX, RUST)
+    draw.line([(left, top), (left + 8, top), (left + 8, bottom), (left, bottom)], fill=BLUE, width=2)
+    for text, base in (("axial", -4), ("FWHM", 14)):
+        write(draw, left + 14, (top + bottom) // 2 + base, text, NOTE_PX, BLUE)
 
 
 def _axes(page: Image.Image, slot: int, top: int, x: tuple[float, float], y: tuple[float, float], **more: Any) -> Axes:
@@ -146,10 +135,14 @@ def _axes(page: Image.Image, slot: int, top: int, x: tuple[float, float], y: tup
 def _lateral(page: Image.Image, top: int, psf: PSFOfView) -> None:
     found = psf.resolution
     half = found.lateral_fwhm_nm / 2
-    _head(page, _slot(0), top, "lateral profile", "through the brightest plane, its largest value 1")
+    grey = "" if psf.is_matched else "; grey: in matched media"
+    _head(page, _slot(0), top, "lateral profile", f"through the brightest plane, its largest value 1{grey}")
     axes = _axes(page, 0, top, (-2 * NEAR_WIDTHS * half, 2 * NEAR_WIDTHS * half), (0.0, 1.08))
     axes.frame("x, nm", (0, 0.25, 0.5, 0.75, 1))
     x = np.linspace(*axes.x, 401)
+    if psf.matched is not None and not psf.is_matched:
+        best = psf.matched.density(np.abs(x), np.zeros(1))[0]
+        axes.curve(x, best / best.max(), GREY)
     light = psf.emitter.density(np.abs(x), np.array([found.brightest_nm]))[0]
     axes.curve(x, light / light.max(), BLUE)
     axes.width_mark(-half, half, 0.5, f"FWHM {2 * half:.1f} nm", BLUE)
@@ -162,7 +155,7 @@ def _axial(page: Image.Image, top: int, psf: PSFOfView) -> None:
         _head(page, _slot(1), top, "axial profile", "none: the light is the same in all planes")
         return
     band = min(psf.bands, key=lambda one: abs(one.plane_nm))
-    note = f"line: travel; dashes, shade: emitter's z at plane {band.plane_nm:g} nm; each from its peak"
+    note = f"solid: objective moves; dashed: emitter, from plane {band.plane_nm:g} nm; shaded: in focus"
     _head(page, _slot(1), top, "axial profile", note)
     low, high = band.low_nm or 0.0, band.high_nm or 0.0
     reach = 1.5 * max(found.axial_fwhm_nm, high - low)
@@ -211,7 +204,7 @@ def _table(page: Image.Image, top: int, psf: PSFOfView) -> None:
     formulas: list[tuple[str, ...]] = [*formulas_of(psf)] or [("none: the microscope does not say its optics",)]
     parts: list[tuple[str, tuple[int, ...], list[tuple[str, ...]]]] = [
         ("measured", MEASURES, [*measures_of(psf)]),
-        ("by formula", FORMULAS, formulas),
+        (f"by formula{common_light(psf)}", FORMULAS, [*formulas, *((remark,) for remark in psf.remarks)]),
     ]
     for head, columns, rows in parts:
         write(draw, MARGIN + columns[0], top + LABEL_PX, head, LABEL_PX, INK)

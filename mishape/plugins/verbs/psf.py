@@ -18,7 +18,10 @@ def psf(
     sample: Annotated[int, typer.Option(min=0, help="Number of the sample whose microscopes to take.")] = 0,
     view: Annotated[str | None, typer.Option(help="Only the view of this name.")] = None,
 ) -> None:
-    """Show each view's PSF: an OME-TIFF of a lone emitter, a PNG sheet, and its measures beside the named formulas."""
+    """Show each view's PSF: an OME-TIFF of a lone emitter, a PNG sheet, and its measures beside the named formulas.
+
+    A microscope of your own is found with --plugin FILE, which every command takes.
+    """
     from functools import partial
 
     from mishape.engine.execute import one_thread
