@@ -19,6 +19,7 @@ from mishape.engine.resolution import Resolution, Spectrum, measure
 from mishape.engine.types import Emitters, Grid, Points
 from mishape.plugins.microscopes.confocal import Confocal
 from mishape.plugins.microscopes.epi import Epi
+from mishape.plugins.microscopes.spinning_disk import SpinningDisk
 
 SCOPES: dict[str, Any] = {"epi1": Epi(preset="epi1"), "epi2": Epi(preset="epi2"), "con1": Confocal(preset="con1")}
 
@@ -320,3 +321,17 @@ def test_excitation_without_a_pinhole_is_no_confocal() -> None:
     optics = OpticalParameters.of(Epi(preset="epi1", excitation_nm=640.0))
     assert optics == OpticalParameters(1.42, 1.515, 688.0)
     assert OpticalParameters.of(Blur()) is None
+
+
+def test_a_spinning_disk_has_no_formula_of_an_open_pinhole() -> None:
+    """With wide pinholes its camera sees the widefield's image, not the excitation spot's."""
+    optics: dict[str, Any] = {"na": 1.4, "emission_nm": 600.0, "excitation_nm": 561.0}
+    names = []
+    for scope in (Confocal(**optics), SpinningDisk(**optics)):
+        known = OpticalParameters.of(scope)
+        assert known is not None
+        names.append([formula.name for formula in formulas.lengths(known, 80.0)])
+    assert [name for name in names[0] if name not in names[1]] == [
+        "confocal FWHM, pinhole open",
+        "axial FWHM, pinhole open",
+    ]

@@ -56,6 +56,8 @@ class OpticalParameters:
     emission_nm: float
     excitation_nm: float | None = None
     pinhole_au: float | None = None
+    scans: bool = True
+    """Whether one spot is scanned; a camera behind many pinholes sees no excitation spot through wide ones."""
 
     @classmethod
     def of(cls, microscope: Any) -> Self | None:
@@ -66,7 +68,7 @@ class OpticalParameters:
         excitation, pinhole = _positive(microscope, "excitation_nm"), _positive(microscope, "pinhole_au")
         if excitation is None or pinhole is None:
             return cls(na, index, emission)
-        return cls(na, index, emission, excitation, pinhole)
+        return cls(na, index, emission, excitation, pinhole, scans=not hasattr(microscope, "pinhole_spacing"))
 
     @property
     def depth(self) -> float:
@@ -131,7 +133,7 @@ def _confocal(optics: OpticalParameters) -> list[Formula]:
     pinhole_nm = optics.pinhole_au * 1.22 * em / na
     section = math.hypot(0.88 * em / depth, math.sqrt(2) * n * pinhole_nm / na)
     both = "mean of both"
-    return [
+    found = [
         Formula("Abbe / sqrt2, confocal", "lambda / (2 sqrt2 NA)", em / (2 * math.sqrt(2) * na), em, "emission"),
         Formula("confocal FWHM, pinhole closed", "0.37 lambda / NA", 0.37 * mean / na, mean, both),
         Formula("confocal FWHM, pinhole open", "0.51 lambda / NA", 0.51 * ex / na, ex, "excitation"),
@@ -147,6 +149,7 @@ def _confocal(optics: OpticalParameters) -> list[Formula]:
             "emission",
         ),
     ]
+    return [formula for formula in found if optics.scans or "open" not in formula.name]
 
 
 def lateral_cutoff(optics: OpticalParameters) -> Formula:
