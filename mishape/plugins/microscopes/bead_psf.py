@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,22 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mishape.engine.errors import MishapeError
-from mishape.engine.radial import legendre, table_reader
+from mishape.engine.radial import table_reader
 from mishape.engine.types import Points
 from mishape.plugins.microscopes.bead_checks import END_BRIGHTNESS, MIN_PLANES
+from mishape.plugins.microscopes.bead_fit import PAST, STEPS_PER_PIXEL, WIDEST_BAND, Fit, fit_bead, seen_band
+from mishape.plugins.microscopes.bead_noise import pixel_variance, refuse_asymmetric, refuse_dim
 from mishape.plugins.microscopes.beads import Bead, refuse_neighbours
 
 if TYPE_CHECKING:
     from scipy.interpolate import CubicSpline
-    from scipy.sparse import csr_array
 
-STEPS_PER_PIXEL = 8
-"""Steps of the radial table per pixel of the bead's camera; cubics between them cost 1e-5 of the peak."""
-BAND_LIMIT = 0.6
-"""Highest radial frequency of the table, in cycles per pixel. Nyquist's 0.5 belongs to a single row of pixels; pixels
-around an axis lie at many more distances from it."""
-SMALLEST = 1e-3  # singular values, as a fraction of the largest: the field's edge leaves some undetermined
-PAST = 4  # steps of a table past the circle that was fitted, for the cubics at its end
 MIN_FWHM_PX = 2.0
 WINDOW = 0.75
 """The tail is measured between this fraction of its joint's radius and the joint, and takes over there."""
@@ -77,26 +72,14 @@ class BeadPSF:
         return np.where(r_nm > end_nm, tail, (reader @ tables.T).T)
 
 
-@dataclass(frozen=True)
-class _Fit:
-    """Radial tables of all planes in counts per px^2, and the image that they make."""
-
-    tables: Points
-    """(Z, n) at radii ``arange(n) / STEPS_PER_PIXEL`` px."""
-    image: Points
-    """(Z, Y, X), 0 outside of the circle that was fitted."""
-
-    @property
-    def r_px(self) -> Points:
-        return np.arange(self.tables.shape[1]) / STEPS_PER_PIXEL
-
-    @property
-    def end_px(self) -> float:
-        """Radius of the circle that was fitted."""
-        return float(self.r_px[-1 - PAST])
-
-
-def bead_psf(bead: Bead, pixel_nm: float, step_nm: float, sectioning: bool, max_asymmetry: float) -> BeadPSF:
+def bead_psf(
+    bead: Bead,
+    pixel_nm: float,
+    step_nm: float,
+    sectioning: bool,
+    max_asymmetry: float,
+    cutoff_per_nm: float = math.inf,
+) -> BeadPSF:
     """Return the PSF that a bead shows.
 
     Parameters
@@ -109,18 +92,22 @@ def bead_psf(bead: Bead, pixel_nm: float, step_nm: float, sectioning: bool, max_
         Whether planes out of focus lose light; else each plane holds the same light.
     max_asymmetry
         Largest share of energy that may change around the axis.
+    cutoff_per_nm
+        Highest lateral frequency that the optics pass, cycles per nm.
 
     Raises
     ------
     MishapeError
-        If the pixels are too coarse, the PSF is not symmetric, or too little of it stands in the field.
+        If the pixels are too coarse, the bead too dim, the PSF not symmetric, or too little of it stands in the field.
     """
     from scipy.integrate import simpson
     from scipy.interpolate import CubicSpline
 
-    fit = _fit(bead)
+    variance = pixel_variance(bead, fit_bead(bead, WIDEST_BAND).image)
+    fit = fit_bead(bead, min(seen_band(bead, variance), cutoff_per_nm * pixel_nm))
     _refuse_coarse(fit, bead)
-    _refuse_asymmetric(fit, bead, max_asymmetry)
+    refuse_dim(fit, bead, variance)
+    refuse_asymmetric(fit, bead, max_asymmetry)
     refuse_neighbours(bead)
     joints = np.minimum(_joints(bead), fit.end_px)
     tables, tails = _with_tails(fit, joints)
@@ -140,41 +127,7 @@ def bead_psf(bead: Bead, pixel_nm: float, step_nm: float, sectioning: bool, max_
     )
 
 
-def _fit(bead: Bead) -> _Fit:
-    """Fit band-limited axisymmetric functions, integrated over each pixel's area, to all planes by least squares.
-
-    The functions are J0(k r) with no slope at a radius just outside of the circle: even in r, smooth on the axis, and
-    with no more freedom than the pixels can decide on.
-    """
-    from scipy.special import j0, jn_zeros
-
-    radius = bead.radius_px
-    edge = 1.05 * radius + 1
-    k = np.concatenate([[0.0], jn_zeros(1, int(2 * BAND_LIMIT * edge) + 2)]) / edge
-    k = k[k <= 2 * np.pi * BAND_LIMIT]
-    r_px = np.arange(int(radius * STEPS_PER_PIXEL) + 1 + PAST) / STEPS_PER_PIXEL
-    modes = j0(np.multiply.outer(r_px, k))
-    circle = bead.distances_px() <= radius
-    seen = _over_pixels(bead, circle, len(r_px)) @ modes
-    power, basis = np.linalg.eigh(seen.T @ seen)
-    kept = power > SMALLEST**2 * power[-1]
-    basis = basis[:, kept] / np.sqrt(power[kept])
-    weights = basis @ (basis.T @ (seen.T @ bead.light[:, circle].T))
-    image = np.zeros_like(bead.light)
-    image[:, circle] = (seen @ weights).T
-    return _Fit((modes @ weights).T, image)
-
-
-def _over_pixels(bead: Bead, circle: NDArray[np.bool_], count: int) -> csr_array:
-    """Return the matrix that integrates a radial table over the area of each pixel of the circle."""
-    nodes, weights = legendre(3)
-    rows, columns = (np.nonzero(circle)[axis] - bead.center_px[axis] for axis in (0, 1))
-    r = np.hypot((rows[:, None] + nodes / 2)[:, :, None], (columns[:, None] + nodes / 2)[:, None, :])
-    share = np.multiply.outer(weights, weights).ravel() / 4
-    return table_reader(r.reshape(len(rows), -1) * STEPS_PER_PIXEL, count, share)
-
-
-def _refuse_coarse(fit: _Fit, bead: Bead) -> None:
+def _refuse_coarse(fit: Fit, bead: Bead) -> None:
     table = fit.tables[int(np.argmax(bead.brightness))]
     fwhm = 2 * fit.r_px[int(np.argmax(table < table[0] / 2))]
     if fwhm < MIN_FWHM_PX:
@@ -184,33 +137,13 @@ def _refuse_coarse(fit: _Fit, bead: Bead) -> None:
         )
 
 
-def _refuse_asymmetric(fit: _Fit, bead: Bead, allowed: float) -> None:
-    """Compare the planes near the focus with their averages around the axis, smoothed by half of the spot's width."""
-    from scipy.ndimage import gaussian_filter
-
-    near = bead.in_focus
-    sigma = (0.0, bead.fwhm_px / 4, bead.fwhm_px / 4)
-    spot = bead.distances_px() <= 2 * bead.fwhm_px
-    even, odd = (
-        (gaussian_filter(planes, sigma)[:, spot] ** 2).sum()
-        for planes in (fit.image[near], bead.light[near] - fit.image[near])
-    )
-    share = float(odd / (odd + even))
-    if share > allowed:
-        raise MishapeError(
-            f"the PSF is not symmetric: {100 * share:.1f} % of the energy near the focus changes around its axis "
-            "(astigmatism, coma, a tilted axis, two beads in one), and a radial average would be wrong; correct the "
-            f"microscope, choose another bead, or raise max_asymmetry above {allowed:g}"
-        )
-
-
-def _with_tails(fit: _Fit, joints: Points) -> tuple[Points, Points]:
+def _with_tails(fit: Fit, joints: Points) -> tuple[Points, Points]:
     """Return the tables with each plane's tail from its joint on, and c of the tails c / r^3."""
     tables, tails, r = fit.tables.copy(), np.zeros(len(fit.tables)), fit.r_px
     for plane, joint in enumerate(joints):
         window = (r >= WINDOW * joint) & (r <= joint)
-        # The tail holds as much light in the window as the table does.
-        tails[plane] = (tables[plane] * r)[window].sum() / (r[window] ** -2).sum()
+        # The tail holds as much light in the window as the table does; less than none is noise.
+        tails[plane] = max(0.0, (tables[plane] * r)[window].sum() / (r[window] ** -2).sum())
         t = np.clip((r / joint - WINDOW) / (1 - WINDOW), 0, 1)
         share = t * t * (3 - 2 * t)
         tables[plane] += share * (tails[plane] / np.maximum(r, 1) ** 3 - tables[plane])
@@ -236,7 +169,8 @@ def _joints(bead: Bead) -> Points:
 def _used_planes(bead: Bead, joints: Points, tails: Points, totals: Points) -> NDArray[np.int64]:
     """Return the numbers of the planes around the focus whose light stands in the field."""
     beyond = 2 * np.pi * tails / joints
-    good = (totals > 0) & (beyond >= 0) & (beyond <= TAIL_SHARE * totals)
+    # A spot in focus may have no tail above the noise; a cone has one.
+    good = (totals > 0) & (bead.in_focus | (tails > 0)) & (beyond <= TAIL_SHARE * totals)
     best = int(np.argmax(bead.brightness))
     bad = np.flatnonzero(~good)
     first = int(bad[bad < best].max(initial=-1)) + 1
