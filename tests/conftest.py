@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mishape.cli import main
+from mishape.engine import registry
+
 ROOT = Path(__file__).parents[1]
 _measured: list[dict[str, Any]] = []
+Run = Callable[..., tuple[int, str, str]]
+"""The fixture `run`."""
 
 
 class Accuracy:
@@ -97,3 +102,28 @@ def sphere_scene() -> dict[str, Any]:
         "truths": {"masks_2d": {}, "emitters": {}},
         "dataset": {"shard_size": 2},
     }
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder of its own, without another test's plugin files."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(registry, "_files", [])
+    monkeypatch.setattr(registry, "_from_files", {})
+    registry.load.cache_clear()
+    yield tmp_path
+    registry.load.cache_clear()
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run the command line in this process; return its exit code, output and messages."""
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        out, err = capsys.readouterr()
+        assert "Traceback" not in out + err
+        return int(ended.value.code or 0), out, err
+
+    return call

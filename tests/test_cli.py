@@ -7,12 +7,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import Run
 
-from mishape.cli import main
 from mishape.engine import registry
 from mishape.engine.dataset import open_dataset
 from mishape.engine.files import sha256
@@ -55,32 +55,7 @@ class Gauss(PSFMicroscope):
 '''
 TETRAHEDRON = "OFF\n4 4 0\n0 0 0\n500 0 0\n0 500 0\n0 0 500\n3 0 2 1\n3 0 1 3\n3 1 2 3\n3 0 3 2\n"
 
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder of its own, without another test's plugin files."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(registry, "_files", [])
-    monkeypatch.setattr(registry, "_from_files", {})
-    registry.load.cache_clear()
-    yield tmp_path
-    registry.load.cache_clear()
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run the command line in this process; return its exit code, output and messages."""
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main(arguments)
-        out, err = capsys.readouterr()
-        assert "Traceback" not in out + err
-        return int(ended.value.code or 0), out, err
-
-    return call
+pytestmark = pytest.mark.usefixtures("folder")
 
 
 def written(text: str = SCENE, name: str = "scene.yaml") -> str:

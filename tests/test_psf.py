@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -13,11 +12,10 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import tifffile
+from conftest import Run
 from PIL import Image
 
 import mishape
-from mishape.cli import main
-from mishape.engine import registry
 from mishape.plugins.microscopes.epi import Epi
 from mishape.plugins.reports import drawing, psf_plots
 from mishape.plugins.reports.psf_numbers import PSFOfView, data_of, psf_of_view, two_digits
@@ -102,32 +100,7 @@ KEYS = [
     "view",
 ]
 
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder of its own, without another test's plugin files."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(registry, "_files", [])
-    monkeypatch.setattr(registry, "_from_files", {})
-    registry.load.cache_clear()
-    yield tmp_path
-    registry.load.cache_clear()
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run the command line in this process; return its exit code, output and messages."""
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main(arguments)
-        out, err = capsys.readouterr()
-        assert "Traceback" not in out + err
-        return int(ended.value.code or 0), out, err
-
-    return call
+pytestmark = pytest.mark.usefixtures("folder")
 
 
 def written(text: str = SCENE, name: str = "scene.yaml") -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -12,7 +11,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from pydantic import Field, PrivateAttr, model_validator
 
-from mishape.engine.component import Real
+from mishape.engine.component import Keyed, Real
 from mishape.engine.errors import MishapeError
 from mishape.engine.imaging import PSFMicroscope
 from mishape.engine.inputs import Stack, find_input, read_stack
@@ -108,7 +107,7 @@ class Measured(PSFMicroscope):
         """Find the file while the scene's folder is known, and say now what is wrong with it."""
         self._path = find_input("file", self.file, context)
         try:
-            _psf(_Key(self.digest, self))
+            _psf(Keyed.of(self))
         except MishapeError as error:
             raise problem(f"file {self.file!r}: {error}") from None
 
@@ -125,22 +124,14 @@ class Measured(PSFMicroscope):
 
     def psf(self, r_nm: Points, z_nm: Points, focus_nm: float = 0.0) -> Points:
         """Return the photon fraction per nm^2, (len(z_nm), len(r_nm)), of emitters at z seen from focus_nm."""
-        return _psf(_Key(self.digest, self)).at(r_nm, focus_nm - np.asarray(z_nm))
-
-
-@dataclass(frozen=True)
-class _Key:
-    """What PSFs are cached under: all parameters and the file's content, by the digest."""
-
-    digest: str
-    microscope: Measured = field(compare=False, repr=False)
+        return _psf(Keyed.of(self)).at(r_nm, focus_nm - np.asarray(z_nm))
 
 
 @lru_cache(maxsize=16)
-def _psf(key: _Key) -> BeadPSF:
+def _psf(key: Keyed) -> BeadPSF:
     from threadpoolctl import threadpool_limits
 
-    scope = key.microscope
+    scope: Measured = key.component
     stack = read_stack(scope.input_files()["file"])
     pixel_nm, step_nm = _sizes(stack, scope)
     # Sums in another order differ in their last bits: workers of one thread must find what the parent found.
