@@ -14,7 +14,7 @@ sample = mishape.simulate(scene)
 
 for name, view in scene.views.items():
     planes, focus = view.grid.centers_nm()[0], view.sharp_grid.centers_nm()[0]
-    peak = view.microscope.psf(np.zeros(1), focus[1:2], planes[1])[0, 0] * 1e6  # type: ignore[attr-defined]
+    peak = view.microscope.psf(np.zeros(1), focus[1:2], planes[1])[0, 0] * 1e6
     light = sample.photons[name].sum() / len(planes) / sample.emitters.photons.sum()
     print(f"{name}: planes at {planes} nm focus on z {focus.round()} nm")
     print(f"  in focus {peak:.1f} of an emitter's photons per um2; {light:.0%} of all photons are in a plane's field")

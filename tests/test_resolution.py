@@ -230,7 +230,7 @@ class Broken(Blur):
         (
             "shape",
             PluginError,
-            "psf gave an array of shape (4,) for 1 z and 4 radii: return photon fractions per nm^2 of shape "
+            "broken: psf gave an array of shape (4,) for 1 z and 4 radii: return photon fractions per nm^2 of shape "
             "(len(z_nm), len(r_nm))",
         ),
         ("nan", MishapeError, "this PSF holds NaN or infinity: its formula fails at some place"),

@@ -14,7 +14,7 @@ import pytest
 
 from mishape.engine import tables
 from mishape.engine.component import Real
-from mishape.engine.errors import MishapeError
+from mishape.engine.errors import MishapeError, PluginError
 from mishape.engine.imaging import PSFMicroscope
 from mishape.engine.tables import FOLDER, HELD_BYTES, tabulated
 from mishape.engine.types import Points
@@ -221,7 +221,7 @@ def test_a_plugins_own_array_is_left_alone() -> None:
 def test_a_table_of_another_shape_is_refused(wrong: Callable[[Points, Points], Any]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Counted, "psf", lambda self, r, z, focus: wrong(r, z))
-        with pytest.raises(MishapeError, match=r"^counted: psf gave an array of shape \(.*\) for 3 z and 11"):
+        with pytest.raises(PluginError, match=r"^counted: psf gave an array of shape \(.*\) for 3 z and 11"):
             tabulated(Counted())(R, Z, 0.0)
 
 

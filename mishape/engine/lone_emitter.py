@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mishape.engine import arrays
-from mishape.engine.errors import MishapeError, PluginError
+from mishape.engine.errors import MishapeError
 from mishape.engine.imaging import PSFMicroscope
 from mishape.engine.protocols import Microscope
 from mishape.engine.radial import table_reader
+from mishape.engine.tables import asked
 from mishape.engine.types import Emitters, Grid, Points
 
 NODES = 3
@@ -80,13 +81,7 @@ class LoneEmitter:
         return bool(np.allclose(by_travel, by_emitter, rtol=0, atol=1e-9 * np.abs(by_travel).max()))
 
     def _asked(self, r_nm: Points, z_nm: Points, focus_nm: float) -> Points:
-        given = arrays.to_numpy(self.microscope.psf(r_nm, z_nm, focus_nm))  # type: ignore[attr-defined]
-        if given.shape != (len(z_nm), len(r_nm)):
-            raise PluginError(
-                f"psf gave an array of shape {given.shape} for {len(z_nm)} z and {len(r_nm)} radii: "
-                "return photon fractions per nm^2 of shape (len(z_nm), len(r_nm))"
-            )
-        return _finite(given)
+        return _finite(asked(self.microscope)(r_nm, z_nm, focus_nm))
 
     def _imaged(self, r_nm: Points, travel_nm: Points) -> Points:
         reach_nm = float(r_nm.max(initial=0.0))

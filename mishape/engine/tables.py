@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mishape.engine.errors import MishapeError
+from mishape.engine.errors import MishapeError, PluginError
 from mishape.engine.extent import PSF
 from mishape.engine.files import TEMPORARY, canonical
 from mishape.engine.types import Points
@@ -36,19 +36,19 @@ NO_OPTICS = ("builtins", "pydantic")
 _tables: OrderedDict[tuple[type, str], Points] = OrderedDict()
 
 
-def asked(microscope: PSFMicroscope) -> PSF:
-    """Return the microscope's `psf`, its result a table of its own that has the shape asked for.
+def asked(microscope: Any) -> PSF:
+    """Return a microscope's `psf`, its result a table of its own that has the shape asked for.
 
     Raises
     ------
-    MishapeError
+    PluginError
         From the returned function, if it has not.
     """
 
     def psf(r_nm: Points, z_nm: Points, focus_nm: float) -> Points:
         table = np.array(microscope.psf(r_nm, z_nm, focus_nm), dtype=np.float64)
         if table.shape != (len(z_nm), len(r_nm)):
-            raise MishapeError(
+            raise PluginError(
                 f"{microscope.kind}: psf gave an array of shape {table.shape} for {len(z_nm)} z and {len(r_nm)} radii: "
                 "return photon fractions per nm^2 of shape (len(z_nm), len(r_nm))"
             )

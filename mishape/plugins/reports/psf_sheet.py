@@ -124,7 +124,7 @@ def _dash(page: Image.Image, corner: tuple[int, int, int], rows: list[int]) -> N
 def _bracket(page: Image.Image, left: int, top: int, bottom: int) -> None:
     draw = ImageDraw.Draw(page)
     draw.line([(left, top), (left + 8, top), (left + 8, bottom), (left, bottom)], fill=BLUE, width=2)
-    for text, base in (("axial", -4), ("FWHM", 14)):
+    for text, base in (("in focus:", -4), ("axial FWHM", 14)):
         write(draw, left + 14, (top + bottom) // 2 + base, text, NOTE_PX, BLUE)
 
 
