@@ -46,7 +46,8 @@ def compiled(kernel: Kernel) -> Kernel:
     """Compile a function of numbers and arrays on its first call (a decorator; imports numba).
 
     The machine code is kept beside the module, or in the user's cache folder, where one of them can be written, so that
-    later processes start at once. The kernel holds no lock of Python's and keeps IEEE 754's order of operations.
+    later processes start at once. The kernel holds no lock of Python's, keeps IEEE 754's order of operations, and
+    divides by zero as NumPy does.
 
     Raises
     ------
@@ -61,7 +62,7 @@ def compiled(kernel: Kernel) -> Kernel:
             "to run without"
         ) from error
     try:
-        made: Kernel = njit(cache=True, nogil=True)(kernel)
+        made: Kernel = njit(cache=True, nogil=True, error_model="numpy")(kernel)
     except RuntimeError:  # no folder for the machine code can be written
-        made = njit(nogil=True)(kernel)
+        made = njit(nogil=True, error_model="numpy")(kernel)
     return made
