@@ -11,54 +11,99 @@ import platform
 import subprocess
 import sys
 import tempfile
+from collections import Counter
+from importlib import import_module
 from importlib.metadata import distributions, version
 from itertools import groupby
 from pathlib import Path
+from statistics import median
 from typing import Any
+from xml.etree import ElementTree
 
 FOLDER = Path(__file__).parent
 COMMAND = "python -m benchmarks.results"
-PACKAGES = ("mishape", "numpy", "scipy", "pydantic", "typer", "psf-generator", "psfmodels", "torch")
-"""Those of the extra `peers` are named where they are installed; what compares with them is left out where not."""
+PACKAGES = ("mishape", "numpy", "scipy", "numba", "pydantic", "typer", "psf-generator", "psfmodels", "torch")
+"""Those that are installed are named; what needs the others is left out."""
+NEVER_RUN = ("anything on a GPU",)
+Record = dict[str, Any]
+"""pytest-benchmark's record of a test, with "extra_info" of its own: `cpu_s` holds the runs where they were timed in
+another process; everything else is a column of its table."""
 
 
-def measured() -> list[dict[str, Any]]:
-    """Run every benchmark and return pytest-benchmark's records."""
+def measured() -> tuple[list[Record], list[str]]:
+    """Run every benchmark and return pytest-benchmark's records, and what was skipped, with the reasons."""
     with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder) / "report.json"
-        options = ["--benchmark-enable", f"--benchmark-json={report}", "-q", "-p", "no:xdist"]
+        report, tests = Path(folder) / "report.json", Path(folder) / "tests.xml"
+        options = ["--benchmark-enable", f"--benchmark-json={report}", f"--junitxml={tests}", "-q", "-p", "no:xdist"]
         subprocess.run([sys.executable, "-m", "pytest", str(FOLDER), *options], check=True)
-        records: list[dict[str, Any]] = json.loads(report.read_text())["benchmarks"]
-    return records
+        records: list[Record] = json.loads(report.read_text())["benchmarks"]
+        cases = ElementTree.parse(tests).getroot().iter("testcase")
+        reasons = Counter(why.get("message") for case in cases for why in case.iter("skipped"))
+    return records, [f"{reason} ({count} rows)" for reason, count in reasons.items()]
 
 
-def table(module: str, records: list[dict[str, Any]]) -> list[str]:
-    """Return one module's table; the first row is what the ratios refer to."""
-    first = records[0]["stats"]["median"]
-    lines = [f"## {module}", "", "| | median, ms | min, ms | ratio to the first | runs |", "|---|---|---|---|---|"]
+def runs_s(record: Record) -> list[float]:
+    """Return the time of each run, s."""
+    times: list[float] = record["extra_info"].get("cpu_s") or record["stats"]["data"]
+    return times
+
+
+def table(records: list[Record]) -> list[str]:
+    """Return a table of all records; the first row is what the ratios refer to."""
+    first = median(runs_s(records[0]))
+    columns = [name for name in records[0]["extra_info"] if name != "cpu_s"]
+    rows = []
     for record in records:
-        stats, name = record["stats"], record["param"] or record["name"]
-        median = stats["median"]
-        lines.append(
-            f"| {name} | {median * 1e3:.3g} | {stats['min'] * 1e3:.3g} | {median / first:.2f} | {stats['rounds']} |"
-        )
-    return [*lines, ""]
+        times = runs_s(record)
+        name, middle = record["param"] or record["name"], median(times)
+        numbers = [f"{middle * 1e3:.3g}", f"{min(times) * 1e3:.3g}", f"{middle / first:.2f}", str(len(times))]
+        rows.append([name, *numbers, *(str(record["extra_info"][column]) for column in columns)])
+    return markdown(["", "median, ms", "min, ms", "ratio to the first", "runs", *columns], rows)
+
+
+def markdown(heads: list[str], rows: list[list[str]]) -> list[str]:
+    """Return the lines of a table."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return ["| " + " | ".join(line).replace("|  |", "| |") + " |" for line in lines]
+
+
+def machine() -> str:
+    """Return the processor's name, the number of cores and the memory."""
+    processor, memory = platform.processor() or platform.machine(), ""
+    if (cpuinfo := Path("/proc/cpuinfo")).is_file():
+        names = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        processor = names[0] if names else processor
+    if hasattr(os, "sysconf"):
+        memory = f", {os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB of memory"
+    return f"{processor}, {os.cpu_count()} cores{memory}, {platform.machine()} {platform.system()}"
+
+
+def versions() -> str:
+    """Return the versions that count."""
+    installed = {distribution.name.replace("_", "-") for distribution in distributions()}
+    named = ", ".join(f"{name} {version(name)}" for name in PACKAGES if name in installed)
+    return f"Python {platform.python_version()}, {named}"
+
+
+def section(module: str, records: list[Record]) -> list[str]:
+    """Return one module's part: what its own `section` makes of the records, or a plain table."""
+    benchmarks = import_module(f"benchmarks.{module}")
+    lines = getattr(benchmarks, "section", table)(records)
+    return [f"## {module}", "", *lines, ""]
 
 
 def main() -> None:
-    records = measured()
-    installed = {distribution.name.replace("_", "-") for distribution in distributions()}
-    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES if name in installed)
+    records, skipped = measured()
     lines = [
         "# Benchmarks",
         "",
-        f"Written by `{COMMAND}` on {platform.machine()} {platform.system()}, {os.cpu_count()} cores, "
-        f"Python {platform.python_version()}, {versions}. Times vary with the machine: read the ratios.",
-        "`bench_optics` counts CPU time on one core, the others wall time. Nothing was run on a GPU.",
+        f"Written by `{COMMAND}` on: {machine()}; {versions()}. Times vary with the machine: read the ratios.",
+        "CPU time of one thread; `bench_import` counts wall time.",
         "",
     ]
     for module, group in groupby(records, key=lambda record: Path(record["fullname"].split("::")[0]).stem):
-        lines += table(module, list(group))
+        lines += section(module, list(group))
+    lines += ["## Not run", "", *(f"- {what}" for what in [*NEVER_RUN, *skipped])]
     (FOLDER / "RESULTS.md").write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
 
 

@@ -1,0 +1,135 @@
+"""Generates datasets and counts each stage's CPU time: python -m benchmarks.pipeline_run VIEW SHAPE SAMPLES REPEATS
+
+The stages' methods are wrapped from outside; the engine knows nothing of it. Prints JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+
+import mishape
+from mishape.engine.types import Shape
+from mishape.plugins.labelers.surface import Surface
+from mishape.plugins.microscopes.confocal import Confocal
+from mishape.plugins.microscopes.epi import Epi
+from mishape.plugins.noises.scmos import Scmos
+from mishape.plugins.reports import html
+from mishape.plugins.shapes.em_mesh import EmMesh
+from mishape.plugins.shapes.tube import Tube
+
+VIEWS = {
+    "epi2, 80 nm": {"pixel_nm": 80, "microscope": {"kind": "epi", "preset": "epi2"}},
+    "con1, 70 nm": {"pixel_nm": 70, "microscope": {"kind": "confocal", "preset": "con1"}},
+}
+# The library's five surfaces are 0.3325 um^2 on average, the tube's 2 pi r (L - 2 r) + 4 pi r^2 is 2.83 um^2.
+SHAPES: dict[str, dict[str, Any]] = {
+    "library": {"shape": {"kind": "em_mesh", "library": "neuropil"}, "density_per_um2": 15037},
+    "tube of 3 um": {"shape": {"kind": "tube", "length_nm": 3000, "radius_nm": 150}, "density_per_um2": 1768},
+}
+STAGES: dict[str, list[tuple[type, str]]] = {
+    "rotate + emit": [(EmMesh, "sample"), (Tube, "sample"), (Shape, "moved"), (Surface, "label")],
+    "image": [(Epi, "image"), (Confocal, "image")],
+    "detect": [(Scmos, "detect")],
+}
+BACKGROUND = 100
+
+
+class Stopwatch:
+    """CPU seconds spent in the methods of each stage, and the emitters that came out."""
+
+    def __init__(self) -> None:
+        self.spent_s = dict.fromkeys(STAGES, 0.0)
+        self.emitters = 0
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Count what is spent until the block ends."""
+        with ExitStack() as patches:
+            for stage, methods in STAGES.items():
+                for owner, name in methods:
+                    patches.enter_context(patch.object(owner, name, self._timed(stage, getattr(owner, name))))
+            yield
+
+    def _timed(self, stage: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*given: Any, **named: Any) -> Any:
+            start = time.process_time()
+            made = method(*given, **named)
+            self.spent_s[stage] += time.process_time() - start
+            self.emitters += len(given[1]) if stage == "image" else 0
+            return made
+
+        return counted
+
+
+def scene(view: str, shape: str, samples: int) -> dict[str, Any]:
+    """Return a scene of one shard."""
+    seen, lit = VIEWS[view], SHAPES[shape]
+    return {
+        "mishape": 1,
+        "seed": 1,
+        "samples": samples,
+        "objects": [
+            {
+                "shape": lit["shape"],
+                "pose": {"rotation": "uniform"},
+                "labeler": {"kind": "surface", "density_per_um2": lit["density_per_um2"]},
+            }
+        ],
+        "views": {
+            "view": {
+                "grid": {"shape": [3, 128, 128], "pixel_nm": seen["pixel_nm"], "z_step_nm": 250},
+                "microscope": seen["microscope"],
+                "noise": {"kind": "scmos", "background": BACKGROUND},
+            }
+        },
+        "dataset": {"shard_size": samples},
+    }
+
+
+def run(view: str, shape: str, samples: int, repeats: int) -> dict[str, Any]:
+    """Return CPU seconds for each stack, the stages' share of them, emitters for each stack, ns for a Poisson number.
+
+    A first dataset, not counted, fills the caches. No reports are made.
+    """
+    spec = mishape.load_spec(scene(view, shape, samples))
+    with tempfile.TemporaryDirectory() as folder, patch.object(html, "report", return_value=""):
+        mishape.generate(spec, Path(folder) / "first", samples=min(samples, 10))
+        watch, times, poisson_ns = Stopwatch(), [], []
+        for repeat in range(repeats):
+            poisson_ns.append(_poisson_ns())
+            with watch.running():
+                start = time.process_time()
+                mishape.generate(spec, Path(folder) / str(repeat))
+                times.append((time.process_time() - start) / samples)
+    made = samples * repeats
+    return {
+        "cpu_s": times,
+        "stages_s": {stage: spent / made for stage, spent in watch.spent_s.items()},
+        "emitters": watch.emitters / made,
+        "poisson_ns": median(poisson_ns),
+    }
+
+
+def _poisson_ns() -> float:
+    """Return what numpy takes for a Poisson number of mean 100."""
+    rng, mean, times = np.random.default_rng(1), np.full((3, 128, 128), float(BACKGROUND)), []
+    for _ in range(9):
+        start = time.process_time()
+        rng.poisson(mean)
+        times.append((time.process_time() - start) / mean.size)
+    return 1e9 * median(times)
+
+
+if __name__ == "__main__":
+    print(json.dumps(run(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))))
