@@ -20,7 +20,7 @@ from mishape.engine.tables import FOLDER, HELD_BYTES, tabulated
 from mishape.engine.types import Points
 from mishape.plugins.microscopes.epi import Epi
 
-R, Z = np.linspace(0, 1000, 11), np.array([0.0, 300, -500])
+R, Z, PLANE = np.linspace(0, 1000, 11), np.array([0.0, 300, -500]), np.array([5.0])
 calls: list[float] = []
 
 
@@ -48,42 +48,42 @@ def forget() -> None:
 
 
 def test_a_table_is_computed_once() -> None:
-    first, again = (tabulated(Counted())(R, Z, 5.0) for _ in range(2))
+    first, again = (tabulated(Counted())(R, Z, PLANE) for _ in range(2))
     assert again is first
     assert calls == [5.0]
     assert not first.flags.writeable
     for other in (
-        tabulated(Counted())(R, Z, 6.0),
-        tabulated(Counted())(R, Z[:2], 5.0),
-        tabulated(Counted())(R[1:], Z, 5.0),
+        tabulated(Counted())(R, Z, PLANE + 1),
+        tabulated(Counted())(R, Z[:2], PLANE),
+        tabulated(Counted())(R[1:], Z, PLANE),
     ):
         assert other.shape != first.shape or (other != first).any()
-    tabulated(Counted(sigma_nm=90.0))(R, Z, 5.0)
+    tabulated(Counted(sigma_nm=90.0))(R, Z, PLANE)
     assert len(calls) == 5
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "HELD_BYTES", 3 * R.size * Z.size * 8)
+    monkeypatch.setattr(tables._tables, "limit_bytes", 3 * R.size * Z.size * 8)
     psf = tabulated(Counted())
     for focus in (1.0, 2.0, 3.0, 4.0):
-        psf(R, Z, focus)
+        psf(R, Z, np.array([focus]))
     assert len(tables._tables) == 3
-    psf(R, Z, 2.0)
+    psf(R, Z, np.array([2.0]))
     assert calls == [1, 2, 3, 4]
-    psf(R, Z, 1.0)
+    psf(R, Z, np.array([1.0]))
     assert calls == [1, 2, 3, 4, 1]
     assert HELD_BYTES == 2**28
 
 
 def test_the_folder_is_used_by_other_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A table read from disk is the one computed, to the bit; nothing is written unless asked for."""
-    computed = tabulated(Counted())(R, Z, 5.0)
+    computed = tabulated(Counted())(R, Z, PLANE)
     monkeypatch.setenv(FOLDER, str(tmp_path / "new" / "cache"))
     forget()
-    tabulated(Counted())(R, Z, 5.0)
+    tabulated(Counted())(R, Z, PLANE)
     (entry,) = (tmp_path / "new" / "cache").iterdir()
     forget()
-    np.testing.assert_array_equal(tabulated(Counted())(R, Z, 5.0), computed)
+    np.testing.assert_array_equal(tabulated(Counted())(R, Z, PLANE), computed)
     assert calls == []
     assert entry.suffix == ".psf"
 
@@ -91,7 +91,7 @@ def test_the_folder_is_used_by_other_processes(tmp_path: Path, monkeypatch: pyte
 @pytest.mark.parametrize("damage", ["flipped", "short", "long", "empty", "text", "folder"])
 def test_a_damaged_entry_is_made_again(damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(FOLDER, str(tmp_path))
-    computed = tabulated(Counted())(R, Z, 5.0)
+    computed = tabulated(Counted())(R, Z, PLANE)
     (entry,) = tmp_path.iterdir()
     whole = entry.read_bytes()
     entry.unlink()
@@ -105,9 +105,9 @@ def test_a_damaged_entry_is_made_again(damage: str, tmp_path: Path, monkeypatch:
     forget()
     if damage == "folder":
         with pytest.raises(MishapeError, match=r"MISHAPE_CACHE: .* cannot be written \(Is a directory\): name another"):
-            tabulated(Counted())(R, Z, 5.0)
+            tabulated(Counted())(R, Z, PLANE)
         return
-    np.testing.assert_array_equal(tabulated(Counted())(R, Z, 5.0), computed)
+    np.testing.assert_array_equal(tabulated(Counted())(R, Z, PLANE), computed)
     assert calls == [5.0]
     assert entry.read_bytes() == whole
 
@@ -115,16 +115,16 @@ def test_a_damaged_entry_is_made_again(damage: str, tmp_path: Path, monkeypatch:
 def test_an_entry_of_other_code_or_parameters_is_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Changed code has another name on disk; an entry under that name that says it is of older code is made again."""
     monkeypatch.setenv(FOLDER, str(tmp_path))
-    tabulated(Counted())(R, Z, 5.0)
+    tabulated(Counted())(R, Z, PLANE)
     (old,) = tmp_path.iterdir()
     monkeypatch.setattr(tables, "_code_hash", lambda cls: "changed")
     forget()
-    tabulated(Counted())(R, Z, 5.0)
+    tabulated(Counted())(R, Z, PLANE)
     (new,) = set(tmp_path.iterdir()) - {old}
     good = new.read_bytes()
     new.write_bytes(old.read_bytes())
     forget()
-    tabulated(Counted())(R, Z, 5.0)
+    tabulated(Counted())(R, Z, PLANE)
     assert calls == [5.0]
     assert new.read_bytes() == good
 
@@ -135,7 +135,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(
         MishapeError, match=r"^MISHAPE_CACHE: '.*cache' cannot be written \(Not a directory\): name anoth"
     ):
-        tabulated(Counted())(R, Z, 5.0)
+        tabulated(Counted())(R, Z, PLANE)
 
 
 def write(folder: Path, name: str, text: str) -> None:
@@ -160,7 +160,7 @@ READ = """
 import numpy as np
 from mishape.engine.tables import tabulated
 from MODULE import Scope
-print(tabulated(Scope())(np.zeros(1), np.zeros(1), 0.0)[0, 0])
+print(tabulated(Scope())(np.zeros(1), np.zeros(1), np.zeros(1))[0, 0, 0])
 """
 
 
@@ -210,9 +210,9 @@ def test_a_plugins_own_array_is_left_alone() -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Counted, "psf", lambda self, *places: reused(*places))
-        first, second = tabulated(scope)(R, Z, 1.0), tabulated(scope)(R, Z, 2.0)
-    assert (first == 1).all()
-    assert (second == 2).all()
+        first, second = tabulated(scope)(R, Z, PLANE), tabulated(scope)(R, Z, PLANE + 1)
+    assert (first == 5).all()
+    assert (second == 6).all()
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_a_table_of_another_shape_is_refused(wrong: Callable[[Points, Points], A
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Counted, "psf", lambda self, r, z, focus: wrong(r, z))
         with pytest.raises(PluginError, match=r"^counted: psf gave an array of shape \(.*\) for 3 z and 11"):
-            tabulated(Counted())(R, Z, 0.0)
+            tabulated(Counted())(R, Z, PLANE)
 
 
 def test_the_code_counts() -> None:

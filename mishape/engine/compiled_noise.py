@@ -21,10 +21,13 @@ BLOCK = 2048
 """Values worked on at once, for the processor's nearest cache. The bytes drawn by a seed do not depend on it."""
 LAYERS = 256
 """Layers of equal area under the normal density."""
+SLACK = 0.0104
+"""That of `mishape.engine.poisson`, here because compiled code is kept for as long as this file stays the same."""
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _30, _27, _31, _11, _LAYER = (np.uint64(number) for number in (30, 27, 31, 11, LAYERS - 1))
 
+Means = NDArray[np.floating[Any]]
 Values = NDArray[np.float64]
 
 
@@ -117,12 +120,13 @@ def _below(k: Any, w: Any, mean: Any) -> Any:
 def _bracket(w: Any, means: Any, low: Any, high: Any) -> None:
     """Fill in what the quantiles can be: as `mishape.engine.poisson.brackets`, in float64."""
     for i in range(means.size):
-        root = math.sqrt(means[i])
+        mean = float(means[i])
+        root = math.sqrt(mean)
         inverse = 1 / root
         slope = inverse / 72
-        value = means[i] + 1 / 3 + w[i] * (root - 2 * slope + w[i] * (1 / 6 - w[i] * slope))
-        square = w[i] * w[i]
-        slack = (6 / 160 + square * (3 / 160 + square * (1.5 / 160))) * (inverse * inverse) + 1e-9
+        raised = w[i] * w[i] + 2
+        value = mean + w[i] * (root - raised * slope) + raised / 6
+        slack = raised * raised * SLACK * (inverse * inverse) + 1e-15 * mean
         low[i] = np.floor(value - slack)
         high[i] = np.floor(value + slack)
 
@@ -150,10 +154,10 @@ def _by_search(level: Any, mean: Any) -> Any:
 
 @compiled
 def _fill_poisson(means: Any, counts: Any, counter: Any) -> None:
-    """Fill in Poisson deviates, -1 where the mean is above `MOST`. The second of three loops runs without branches."""
-    w, high = np.zeros(BLOCK), np.empty(BLOCK)
+    """Fill in Poisson deviates of means up to `MOST`. The second of three loops runs without branches."""
+    w, low, high = np.zeros(BLOCK), np.empty(BLOCK), np.empty(BLOCK)
     for start in range(0, means.size, BLOCK):
-        mean, low = means[start : start + BLOCK], counts[start : start + BLOCK]
+        mean = means[start : start + BLOCK]
         for i in range(mean.size):
             if SEARCH_BELOW <= mean[i] <= MOST:
                 w[i], counter = _normal(counter)
@@ -161,11 +165,10 @@ def _fill_poisson(means: Any, counts: Any, counter: Any) -> None:
         for i in range(mean.size):
             if mean[i] < SEARCH_BELOW:
                 counter += _STEP
-                low[i] = _by_search(_uniform(counter), mean[i])
-            elif mean[i] > MOST:
-                low[i] = -1.0
-            elif low[i] != high[i]:
-                low[i] = _quantile(w[i], mean[i], low[i], high[i])
+                low[i] = _by_search(_uniform(counter), float(mean[i]))
+            elif low[i] != high[i] and mean[i] <= MOST:
+                low[i] = _quantile(w[i], float(mean[i]), low[i], high[i])
+            counts[start + i] = low[i]
 
 
 @compiled
@@ -177,13 +180,13 @@ def _fill_counts(levels: Any, noise: Any, scale: Any, offset: Any, top: Any, cou
             for i in range(stop - start):
                 w[i], counter = _normal(counter)
             for i in range(start, stop):
-                read = (levels[plane, i] + noise[i] * w[i - start]) * scale[i] + offset[i]
+                read = (float(levels[plane, i]) + noise[i] * w[i - start]) * scale[i] + offset[i]
                 counts[plane, i] = np.uint16(min(max(np.rint(read), 0.0), top))
 
 
-def poisson(means: Values, rng: Generator) -> Values:
-    """Return a Poisson deviate for each mean, (N,); as `mishape.engine.poisson.poisson`."""
-    counts = np.empty(means.size)
+def poisson(means: Means, rng: Generator) -> Means:
+    """Return a Poisson deviate for each mean, (N,), of its float type; as `mishape.engine.poisson.poisson`."""
+    counts = np.empty_like(means)
     _fill_poisson(means, counts, key_of(rng))
     many = means > MOST
     if many.any():
@@ -191,9 +194,7 @@ def poisson(means: Values, rng: Generator) -> Values:
     return counts
 
 
-def digitize(
-    levels: Values, noise: Values, scale: Values, offset: Values, top: int, rng: Generator
-) -> NDArray[np.uint16]:
+def digitize(levels: Means, noise: Means, scale: Means, offset: Means, top: int, rng: Generator) -> NDArray[np.uint16]:
     """Return ``(levels + noise * normal) * scale + offset``, rounded and clipped to 0..top.
 
     Parameters

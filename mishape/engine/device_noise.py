@@ -1,8 +1,8 @@
 """Noise on the device that holds the images: the same samplers in array operations, so that only counts leave it.
 
 Random words are those of SplitMix64 (Steele, Lea and Flood 2014, OOPSLA) at the places of a counter, in the wrapping
-arithmetic of 64-bit integers: each sample has a key of its own, and its bytes do not depend on its batch. Everything is
-float64. Not run on a GPU by the test suite, which runs it on torch's and array-api-strict's host arrays.
+arithmetic of 64-bit integers: each sample has a key of its own, and its bytes do not depend on its batch. Random
+numbers are float64. Not run on a GPU by the test suite, which runs it on torch's and array-api-strict's host arrays.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class DeviceDraws:
     def poisson(self, means: Array, most: float) -> Array:
         """Return Poisson deviates as float64 whole numbers, at most `most`: (B, ...) means, 0 to 1e15."""
         xp, size = self.xp, math.prod(means.shape[1:])
-        flat = xp.reshape(means, (-1,))
+        flat = xp.astype(xp.reshape(means, (-1,)), xp.float64)
         few = flat < LEAST
         safe = xp.where(few, LEAST, flat)
         w = self._normal(means.shape[0], size)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import cache
+from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any, Literal, TypeVar
 
@@ -40,6 +41,11 @@ def code_path() -> CodePath:
     if wish == "1" and not installed:
         raise MishapeError(f"{SWITCH} is 1, but numba is not installed: pip install 'mishape[fast]', or set it to 0")
     return "fast" if installed and wish != "0" else "core"
+
+
+def compiler() -> dict[str, str]:
+    """Return numba and its version, which the bytes of the ``fast`` path belong to; nothing on the other path."""
+    return {"numba": version("numba")} if code_path() == "fast" else {}
 
 
 def compiled(kernel: Kernel) -> Kernel:

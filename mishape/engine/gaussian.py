@@ -33,11 +33,8 @@ def box_muller(uniform: Array, single: bool = False) -> Array:
     """
     xp = namespace(uniform)
     dtype = xp.float32 if single else xp.float64
-    square = xp.log(1 - uniform[0, :])
-    square *= -2
-    radius = xp.sqrt(xp.astype(square, dtype))
-    angle = xp.astype(uniform[1, :], dtype)
-    angle = angle * (2 * math.pi)
+    radius = xp.sqrt(-2 * xp.astype(xp.log(1 - uniform[0, :]), dtype))
+    angle = 2 * math.pi * xp.astype(uniform[1, :], dtype)
     return xp.stack([xp.cos(angle) * radius, xp.sin(angle) * radius])
 
 

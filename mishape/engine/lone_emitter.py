@@ -70,7 +70,7 @@ class LoneEmitter:
         if self._moves_as_one:
             return self._asked(r_nm, -travel_nm, 0.0)
         if isinstance(self.microscope, PSFMicroscope):
-            return _finite(self.microscope.through_focus(r_nm, 0.0, travel_nm))
+            return _finite(self.microscope.through_focus(r_nm, np.zeros(1), travel_nm)[:, 0])
         return np.concatenate([self._asked(r_nm, np.zeros(1), focus_nm) for focus_nm in travel_nm.tolist()])
 
     @cached_property

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError
 
 from mishape.engine.component import Model, Whole
 from mishape.engine.errors import DatasetError
+from mishape.engine.fast import SWITCH, CodePath, code_path, compiler
 from mishape.engine.files import write_whole
 from mishape.engine.scene import Scene
 from mishape.engine.spec import Spec
@@ -45,7 +46,10 @@ class Manifest(Model):
     views: dict[str, Any]
     """Grid and montage of each view."""
     versions: dict[str, str]
-    """Version of mishape, of NumPy, SciPy and of every plugin's distribution."""
+    """Version of mishape, of NumPy, SciPy and of every plugin's distribution; of numba where its code made the data."""
+    code_path: CodePath = "core"
+    """Which code made the data: the core's or the compiled one (fast), whose bytes differ. Default core: datasets
+    that do not say are from before there was another."""
 
     @property
     def shards(self) -> int:
@@ -70,7 +74,8 @@ def manifest_of(spec: Spec) -> Manifest:
         shard_size=spec.head.dataset.shard_size,
         splits=spec.head.dataset.splits,
         views=_views(first),
-        versions=versions_of(first),
+        versions={**versions_of(first), **compiler()},
+        code_path=code_path(),
     )
 
 
@@ -107,6 +112,15 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     write_whole(folder / NAME, manifest.model_dump_json(indent=2) + "\n")
 
 
+def other_path(made: Manifest) -> str:
+    """Return a line for a dataset made on another code path than this process's, with what to do about it."""
+    remedy = {
+        "fast": f"pip install 'mishape[fast]', and do not set {SWITCH}=0",
+        "core": f"set the environment variable {SWITCH}=0",
+    }
+    return f"code path: {made.code_path} there, {code_path()} here ({remedy[made.code_path]})"
+
+
 def differences(old: Manifest, new: Manifest) -> list[str]:
     """Return, one line each, why a run of `new` cannot go on in a folder of `old`."""
     before, after = old.model_dump(), new.model_dump()
@@ -115,7 +129,10 @@ def differences(old: Manifest, new: Manifest) -> list[str]:
         for key in ("samples", "shard_size")
         if before[key] != after[key]
     ]
-    for key in sorted({*before["versions"], *after["versions"]}):
+    compilers = {"numba"} if old.code_path != new.code_path else set()
+    if compilers:
+        lines.append(other_path(old))
+    for key in sorted({*before["versions"], *after["versions"]} - compilers):
         there, here = before["versions"].get(key), after["versions"].get(key)
         if there != here:
             lines.append(f"version of {key}: {there} there, {here} here")

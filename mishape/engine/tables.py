@@ -7,10 +7,11 @@ places), then the numbers. One that says anything else, is of another size, or d
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import sys
 import uuid
-from collections import OrderedDict
+from collections.abc import Callable
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -21,6 +22,7 @@ import numpy as np
 from mishape.engine.errors import MishapeError, PluginError
 from mishape.engine.extent import PSF
 from mishape.engine.files import TEMPORARY, canonical
+from mishape.engine.recent import Recent
 from mishape.engine.types import Points
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ MAX_HEADER = 4096
 NO_OPTICS = ("builtins", "pydantic")
 """Bases of every component that compute nothing."""
 
-_tables: OrderedDict[tuple[type, str], Points] = OrderedDict()
+_tables: Recent[Points] = Recent(HELD_BYTES, lambda table: table.nbytes)
 
 
 def asked(microscope: Any) -> PSF:
@@ -57,8 +59,23 @@ def asked(microscope: Any) -> PSF:
     return psf
 
 
-def tabulated(microscope: PSFMicroscope) -> PSF:
-    """Return the microscope's `psf`, remembering its tables; they are read-only.
+def asked_xy(microscope: PSFMicroscope) -> Callable[[Points, Points, Points, float], Points]:
+    """Return a microscope's `psf_xy`, held to the shape asked for as `asked` does."""
+
+    def psf(x_nm: Points, y_nm: Points, z_nm: Points, focus_nm: float) -> Points:
+        table = np.asarray(microscope.psf_xy(x_nm, y_nm, z_nm, focus_nm), dtype=np.float64)
+        if table.shape != (len(z_nm), len(x_nm)):
+            raise PluginError(
+                f"{microscope.kind}: psf_xy gave an array of shape {table.shape} for {len(z_nm)} z and {len(x_nm)} "
+                "places: return photon fractions per nm^2 of shape (len(z_nm), len(x_nm))"
+            )
+        return table
+
+    return psf
+
+
+def tabulated(microscope: PSFMicroscope) -> Callable[[Points, Points, Points], Points]:
+    """Return the microscope's `through_focus`, remembering its tables; they are read-only.
 
     Raises
     ------
@@ -67,35 +84,38 @@ def tabulated(microscope: PSFMicroscope) -> PSF:
     """
     cls = type(microscope)
 
-    def psf(r_nm: Points, z_nm: Points, focus_nm: float) -> Points:
-        about = _about(microscope, r_nm, z_nm, focus_nm)
+    def psf(r_nm: Points, z_nm: Points, planes_nm: Points) -> Points:
+        about = _about(microscope, r_nm=r_nm, z_nm=z_nm, planes_nm=planes_nm)
         name = hashlib.sha256(canonical(about).encode()).hexdigest()
-        path = _entry(name) if about["code"] else None
-        table = _tables.pop((cls, name), None)
-        if table is None:
-            table = _from_disk(path, about, (len(z_nm), len(r_nm)))
-        if table is None:
-            table = asked(microscope)(r_nm, z_nm, focus_nm)
-            _to_disk(path, about, table)
-        table.flags.writeable = False
-        _tables[cls, name] = table
-        while len(_tables) > 1 and sum(held.nbytes for held in _tables.values()) > HELD_BYTES:
-            _tables.popitem(last=False)
-        return table
+        return _tables.get((cls, name), lambda: _table(microscope, (r_nm, z_nm, planes_nm), about, name))
 
     return psf
 
 
-def _about(microscope: PSFMicroscope, r_nm: Points, z_nm: Points, focus_nm: float) -> dict[str, Any]:
+def _table(
+    microscope: PSFMicroscope, places: tuple[Points, Points, Points], about: dict[str, Any], name: str
+) -> Points:
+    r_nm, z_nm, planes_nm = places
+    path = _entry(name) if about["code"] else None
+    table = _from_disk(path, about, (len(planes_nm), len(z_nm), len(r_nm)))
+    if table is None:
+        table = microscope.through_focus(r_nm, z_nm, planes_nm)
+        _to_disk(path, about, table)
+    table.flags.writeable = False
+    return table
+
+
+def _about(microscope: PSFMicroscope, **places: Points) -> dict[str, Any]:
     """Return all that a table depends on."""
     return {
         "code": _code_hash(type(microscope)),
-        "focus_nm": float(focus_nm),
         "microscope": microscope.digest,
         "numpy": np.__version__,
-        "r_nm": hashlib.sha256(np.ascontiguousarray(r_nm, np.float64).tobytes()).hexdigest(),
         "scipy": version("scipy"),
-        "z_nm": hashlib.sha256(np.ascontiguousarray(z_nm, np.float64).tobytes()).hexdigest(),
+        **{
+            name: hashlib.sha256(np.ascontiguousarray(values, np.float64).tobytes()).hexdigest()
+            for name, values in places.items()
+        },
     }
 
 
@@ -133,9 +153,9 @@ def _header(about: dict[str, Any], data: bytes) -> bytes:
     return canonical({**about, "sha256": hashlib.sha256(data).hexdigest()}).encode() + b"\n"
 
 
-def _from_disk(path: Path | None, about: dict[str, Any], shape: tuple[int, int]) -> Points | None:
+def _from_disk(path: Path | None, about: dict[str, Any], shape: tuple[int, int, int]) -> Points | None:
     """Return a table from disk, or nothing where there is none, or not the one that was asked for."""
-    size = 8 * shape[0] * shape[1]
+    size = 8 * math.prod(shape)
     try:
         if path is None or path.stat().st_size > size + MAX_HEADER:
             return None

@@ -13,8 +13,10 @@ import numpy as np
 from mishape.engine.dataset import Dataset, Item
 from mishape.engine.errors import DatasetError, MishapeError
 from mishape.engine.execute import one_thread
+from mishape.engine.fast import code_path
 from mishape.engine.files import canonical, sha256
 from mishape.engine.library_copies import sealed_files
+from mishape.engine.manifest import other_path
 from mishape.engine.seeding import Stage, stream
 from mishape.engine.shard import SEAL, rasters_of, shard_folder
 from mishape.engine.simulate import simulate
@@ -58,6 +60,8 @@ def verify(dataset: Dataset, remake: int = 3) -> Verdict:
     if not faults:
         faults = [*changed_inputs(dataset)]
     chosen: list[int] = []
+    if not faults and remake and dataset.manifest.code_path != code_path():
+        faults = [f"no sample can be made anew: {other_path(dataset.manifest)}; all files are as they were written"]
     if not faults and remake:
         rng = stream(dataset.manifest.seed, 0, Stage.TRUTH, "verify")
         chosen = sorted(int(n) for n in rng.permutation(len(dataset))[:remake])

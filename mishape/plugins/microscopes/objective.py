@@ -140,9 +140,10 @@ class Objective(PSFMicroscope):
     def _line(self, wavelength_nm: float, r_nm: Points, z_nm: Points, focus_nm: Points | float) -> Points:
         return radial_psf(Optics(self.na, wavelength_nm, self.media, self.model), r_nm, z_nm, focus_nm)
 
-    def through_focus(self, r_nm: Points, z_nm: float, planes_nm: Points) -> Points:
-        """Return the PSF of an emitter at one z as the objective travels, all planes at once."""
-        return self.psf(r_nm, np.full(len(planes_nm), z_nm), planes_nm)
+    def through_focus(self, r_nm: Points, z_nm: Points, planes_nm: Points) -> Points:
+        """Return the PSFs of emitters at each z on each plane, (len(planes_nm), len(z_nm), len(r_nm)), all at once."""
+        planes, z = np.repeat(planes_nm, len(z_nm)), np.tile(z_nm, len(planes_nm))
+        return self.psf(r_nm, z, planes).reshape(len(planes_nm), len(z_nm), len(r_nm))
 
     @abstractmethod
     def psf(self, r_nm: Points, z_nm: Points, focus_nm: Points | float) -> Points:
@@ -196,7 +197,7 @@ def _sharp_nm(key: Keyed, focus_nm: float) -> float:
     z = np.arange(max(-reach_nm, -depth_nm), reach_nm, step_nm) + focus_nm * per_travel
     brightest_nm = _top(z, psf(np.zeros(1), z, focus_nm)[:, 0])
     planes = focus_nm + FOCUS_STEP_NM * np.arange(-8.0, 9)
-    own = scope.through_focus(np.zeros(1), brightest_nm, planes)[:, 0]
+    own = scope.through_focus(np.zeros(1), np.array([brightest_nm]), planes)[:, 0, 0]
     return brightest_nm + (focus_nm - _top(planes, own)) * per_travel
 
 

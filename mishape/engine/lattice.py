@@ -1,0 +1,87 @@
+"""The periodic grids on which a field is imaged: the pixels', and that on which emitters are spread."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from mishape.engine.spreading import Window
+from mishape.engine.types import Points
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis of both grids, which span the same period.
+
+    The spreading grid has a point on every pixel's centre, so that an image moves with its emitters by whole pixels.
+
+    Parameters
+    ----------
+    pixels
+        Of the field.
+    pixel_nm
+        A pixel's edge.
+    lead
+        Pixels of the period before the field's first: emitters there count, and the window's ends have room.
+    period
+        Pixels of the whole period.
+    finer
+        Points of the spreading grid per pixel.
+    band
+        The highest frequency kept, in waves per period.
+    """
+
+    pixels: int
+    pixel_nm: float
+    lead: int
+    period: int
+    finer: int
+    band: int
+
+    @property
+    def length_nm(self) -> float:
+        """The period."""
+        return self.period * self.pixel_nm
+
+    @property
+    def points(self) -> int:
+        """Of the spreading grid in the period."""
+        return self.finer * self.period
+
+    @property
+    def lit(self) -> int:
+        """Of those, how many from the first on emitters can touch."""
+        return self.finer * (self.pixels + 2 * self.lead)
+
+    def place(self, nm: float | Points) -> Points:
+        """Return where on the spreading grid a distance from the field's middle lies, in points."""
+        return np.asarray((nm / self.pixel_nm + (self.pixels - 1) / 2 + self.lead) * self.finer)
+
+    def frequencies(self) -> Points:
+        """Return -band .. band in waves per period."""
+        return np.arange(-self.band, self.band + 1.0)
+
+
+def axis_of(
+    pixels: int, pixel_nm: float, finer: int, reach_nm: float, beyond_nm: float, end_per_nm: float, window: Window
+) -> Axis:
+    """Return an axis of the least period that keeps wrapped light out of the field.
+
+    Parameters
+    ----------
+    reach_nm
+        How far an emitter's light counts.
+    beyond_nm
+        How far outside the field emitters may lie.
+    end_per_nm
+        Where the transfer functions end.
+    """
+    from scipy.fft import next_fast_len
+
+    lead = math.ceil(0.5 + beyond_nm / pixel_nm + window.width / 2 / finer)
+    # An emitter at the far end must not reach round to the first pixel, and spreading must not wrap.
+    period = next_fast_len(pixels + max(lead + math.ceil(reach_nm / pixel_nm), 2 * lead), real=True)
+    band = min(math.ceil(end_per_nm * period * pixel_nm), (finer * period - 1) // 2)
+    return Axis(pixels, pixel_nm, lead, period, finer, max(1, band))

@@ -1,0 +1,48 @@
+"""How far from an emitter its light counts."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mishape.engine.extent import PSF, Extent
+from mishape.engine.types import Points
+
+LEVEL = 1e-5
+"""Of the PSF's peak: fainter light does not count, if it is also little."""
+LIGHT = 2e-3
+"""Of a plane's light: what may lie beyond the reach ..."""
+LIGHT_WIDTHS, MAX_WIDTHS = 48.0, 320.0
+"""... which no amount of light puts beyond the first, in lateral half widths, and no brightness beyond the second
+(6 and 40 um at NA 1.4). A widefield's tail holds 1 % of the light beyond the first."""
+FIRST_WIDTHS = 12.0
+STEP_WIDTHS = 0.4
+
+
+def reach_of(psf: PSF, extent: Extent, z_nm: Points, focuses: Points) -> float:
+    """Return the distance, nm, beyond which light of emitters at these z does not count on any of these planes."""
+    widths = FIRST_WIDTHS
+    while True:
+        r_nm = extent.lateral_nm * np.arange(0, widths + STEP_WIDTHS, STEP_WIDTHS)
+        tables = np.concatenate([psf(r_nm, z_nm, float(focus)) for focus in focuses])
+        needed = r_nm[1 + max(_last_bright(tables), min(_last_lit(tables, r_nm), _index(LIGHT_WIDTHS)))]
+        if needed <= r_nm[-1] / 2 or widths >= MAX_WIDTHS:
+            return float(needed)
+        widths = min(2 * widths, MAX_WIDTHS)
+
+
+def _index(widths: float) -> int:
+    return int(widths / STEP_WIDTHS)
+
+
+def _last_bright(tables: Points) -> int:
+    """Return the last radius where the PSF is above its level, but for the end."""
+    seen = (tables > LEVEL * tables.max()).any(axis=0)
+    return min(int(np.flatnonzero(seen).max(initial=0)), len(seen) - 2)
+
+
+def _last_lit(tables: Points, r_nm: Points) -> int:
+    """Return the last radius beyond which too much light lies: of that within the radii, and of the brightest row."""
+    light = np.cumsum(np.abs(tables) * r_nm, axis=1)
+    beyond = light[:, -1:] - light
+    seen = (beyond > LIGHT * light[:, -1].max()).any(axis=0)
+    return int(np.flatnonzero(seen).max(initial=0))
