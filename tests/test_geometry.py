@@ -12,7 +12,7 @@ from mishape.engine import columns
 from mishape.engine import geometry as g
 from mishape.engine.errors import ShapeError
 from mishape.engine.meshing import mesh_of_implicit
-from mishape.engine.types import Grid, Implicit, Mesh, Points, Shape
+from mishape.engine.types import Grid, Implicit, Mesh, Points, Pose, Shape
 
 TETRAHEDRON = Mesh(
     np.array([[0.0, 0, 0], [100, 0, 0], [0, 100, 0], [0, 0, 100]]),
@@ -194,7 +194,7 @@ def test_silhouette_and_slab_of_a_torus() -> None:
     agree(columns.overlaps_slab(mesh, grid, 36, 1000), 48)
     agree(columns.overlaps_slab(mesh, grid, 36, 37), 48)
     assert not columns.overlaps_slab(mesh, grid, 61, 100).any()
-    assert not columns.silhouette(g.move_mesh(mesh, np.eye(3), np.array([5000.0, 0, 0])), grid).any()
+    assert not columns.silhouette(mesh.moved(Pose(np.eye(3), np.array([5000.0, 0, 0]))), grid).any()
 
 
 def test_a_moved_implicit_is_the_moved_mesh() -> None:
@@ -207,3 +207,32 @@ def test_a_moved_implicit_is_the_moved_mesh() -> None:
     np.testing.assert_allclose(moved.field(points @ rotation.T + offset), solid.field(points), atol=1e-9)
     corners = np.array([[x, y, z] for x in (-50, 50) for y in (-100, 100) for z in (-150, 150)]) @ rotation.T + offset
     np.testing.assert_allclose(moved.bounds_nm, [corners.min(axis=0), corners.max(axis=0)])
+
+
+def test_a_moved_mesh_draws_where_its_own_mesh_would_and_knows_its_area() -> None:
+    pose = Pose(g.rotation_matrix(20, 50, -70), np.array([1e4, -2e4, 500.0]), 2.0)
+    mesh = box_mesh(np.array([0.0, 0, 0]), np.array([30.0, 20, 10]))
+    moved = mesh.moved(pose)
+    np.testing.assert_allclose(moved.vertices_nm, 2 * mesh.vertices_nm @ pose.rotation.T + pose.offset_nm, rtol=1e-14)
+    assert g.mesh_area_nm2(mesh) == pytest.approx(2200)
+    assert g.mesh_area_nm2(moved) == pytest.approx(4 * 2200)
+    assert g.mesh_area_nm2(Mesh(moved.vertices_nm, moved.faces)) == pytest.approx(4 * 2200)
+    drawn, again = (g.sample_surface(one, 1000, np.random.default_rng(3)) for one in (mesh, moved))
+    np.testing.assert_allclose(again, pose.of(drawn), rtol=1e-14)
+    on_a_side = np.isclose(drawn, 0) | np.isclose(drawn, [30, 20, 10])
+    assert on_a_side.any(axis=1).all()
+
+
+def test_points_on_a_mesh_fill_each_face_evenly() -> None:
+    """Chi-square of quarters of triangles whose areas differ 10000 times."""
+    mesh = Mesh(
+        np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [50, 0, 5], [150, 0, 5], [50, 100, 5], [0, 0, 9], [0, 0, 9]]),
+        np.array([[0, 6, 7], [0, 1, 2], [6, 0, 7], [3, 4, 5], [7, 6, 0]]),
+    )
+    points = g.sample_surface(mesh, 40_000, np.random.default_rng(0))
+    large = points[points[:, 2] == 5]
+    assert 0 < (points[:, 2] == 0).sum() < 20  # 4 of 40000 are expected on the small one
+    assert not (points[:, 2] > 5).any()  # and none on those without area
+    u, v = (large[:, 0] - 50) / 100, large[:, 1] / 100
+    quarter = np.select([u > 0.5, v > 0.5, u + v < 0.5], [0, 1, 2], 3)
+    assert stats.chisquare(np.bincount(quarter, minlength=4)).pvalue > 1e-3

@@ -86,7 +86,7 @@ def _long_axis(mesh: Mesh) -> Points:
     A triangle's second moment about the surface's middle is A / 12 * (sum of v v^T over its corners + 9 m m^T), with m
     their mean: exact, so the axis does not depend on how the surface is cut into triangles.
     """
-    areas, corners = face_areas(mesh), mesh.vertices_nm[mesh.faces]
+    areas, corners = mesh.triangles.areas_nm2, mesh.vertices_nm[mesh.faces]
     corners = corners - np.average(corners.mean(axis=1), axis=0, weights=areas)
     points = np.concatenate([*np.moveaxis(corners, 1, 0), 3 * corners.mean(axis=1)])
     return np.asarray(np.linalg.eigh((points * np.tile(areas, 4)[:, None]).T @ points)[1][:, -1])
@@ -100,11 +100,6 @@ def _shortest_turn(start: Points, end: Points) -> Points:
         raise ShapeError("two opposite directions have no smallest rotation")
     half_turn = 2 * np.outer(middle, middle) / norm - np.eye(3)
     return np.asarray(half_turn @ (2 * np.outer(start, start) - np.eye(3)))
-
-
-def move_mesh(mesh: Mesh, rotation: Points, offset_nm: Points, scale: float = 1.0) -> Mesh:
-    """Return a mesh scaled and rotated about its own origin by a (3, 3) matrix, then shifted by (3,) nm."""
-    return Mesh(mesh.vertices_nm @ (scale * np.asarray(rotation).T) + offset_nm, mesh.faces)
 
 
 def move_implicit(implicit: Implicit, rotation: Points, offset_nm: Points, scale: float = 1.0) -> Implicit:
@@ -126,15 +121,12 @@ def centered(mesh: Mesh) -> Mesh:
     return Mesh(mesh.vertices_nm - centroid(mesh), mesh.faces)
 
 
-def face_areas(mesh: Mesh) -> Points:
-    """Return the area of each face, (m,) nm^2."""
-    a, b, c = np.moveaxis(mesh.vertices_nm[mesh.faces], 1, 0)
-    return np.asarray(np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2)
-
-
 def mesh_area_nm2(mesh: Mesh) -> float:
     """Return the surface's area, nm^2."""
-    return float(face_areas(mesh).sum())
+    if mesh.moved_from is None:
+        return float(mesh.triangles.areas_nm2.sum())
+    own, pose = mesh.moved_from
+    return pose.scale**2 * mesh_area_nm2(own)
 
 
 def _cones(mesh: Mesh) -> tuple[Points, Points, Points]:
@@ -219,12 +211,8 @@ def _edges(faces: NDArray[np.int64], count: int) -> tuple[NDArray[np.int64], NDA
 
 
 def sample_surface(mesh: Mesh, n: int, rng: Generator) -> Points:
-    """Return (n, 3) points, uniform by area on a mesh, nm.
-
-    A face is drawn in proportion to its area, then a point in it by the square-root rule (Turk 1990, Graphics Gems).
-    """
-    cumulative = np.cumsum(face_areas(mesh))
-    chosen = np.searchsorted(cumulative, rng.random(n) * cumulative[-1], side="right").clip(max=len(mesh.faces) - 1)
-    a, b, c = np.moveaxis(mesh.vertices_nm[mesh.faces[chosen]], 1, 0)
-    root, along = np.sqrt(rng.random((n, 1))), rng.random((n, 1))
-    return np.asarray((1 - root) * a + root * (1 - along) * b + root * along * c)
+    """Return (n, 3) points, uniform by area on a mesh, nm: drawn on the mesh that it was moved from, then moved."""
+    if mesh.moved_from is None:
+        return np.ascontiguousarray(mesh.triangles.sample(n, rng))
+    own, pose = mesh.moved_from
+    return pose.of(own.triangles.sample(n, rng))

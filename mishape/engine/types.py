@@ -20,6 +20,7 @@ from mishape.engine.errors import EmitterError, ShapeError
 
 if TYPE_CHECKING:
     from mishape.engine.scene import Scene
+    from mishape.engine.triangles import Triangles
 
 Points = NDArray[np.float64]
 Array = Any
@@ -97,10 +98,24 @@ class Mesh:
         (n, 3) float64, xyz in nm.
     faces
         (m, 3) int64, indices into the vertices; counter-clockwise seen from outside.
+    moved_from
+        The mesh that `moved` was called on, and the pose: areas, and where points are drawn, follow from there.
     """
 
     vertices_nm: Points
     faces: NDArray[np.int64]
+    moved_from: tuple[Mesh, Pose] | None = field(default=None, repr=False, compare=False)
+
+    @cached_property
+    def triangles(self) -> Triangles:
+        """The triangles, laid out for drawing points on them."""
+        from mishape.engine.triangles import Triangles
+
+        return Triangles.of(self.vertices_nm, self.faces)
+
+    def moved(self, pose: Pose) -> Mesh:
+        """Return the mesh in a pose."""
+        return Mesh(pose.of(self.vertices_nm), self.faces, (self, pose))
 
 
 @dataclass(frozen=True)
@@ -167,7 +182,8 @@ class Shape:
         if self.mesh is None:
             assert self.implicit is not None
             return self.implicit.bounds_nm
-        return np.stack([self.mesh.vertices_nm.min(axis=0), self.mesh.vertices_nm.max(axis=0)])
+        by_axis = np.ascontiguousarray(self.mesh.vertices_nm.T)
+        return np.stack([by_axis.min(axis=1), by_axis.max(axis=1)])
 
     def inside(self, points_nm: Points) -> NDArray[np.bool_]:
         """Tell which of (n, 3) points lie inside the solid."""
@@ -179,11 +195,11 @@ class Shape:
 
     def moved(self, rotation: Points, offset_nm: Points, scale: float = 1.0) -> Shape:
         """Return the shape scaled and rotated by a (3, 3) matrix about its own origin, then shifted by (3,) nm."""
-        from mishape.engine.geometry import move_implicit, move_mesh
+        from mishape.engine.geometry import move_implicit
 
         return replace(
             self,
-            mesh=None if self.mesh is None else move_mesh(self.mesh, rotation, offset_nm, scale),
+            mesh=None if self.mesh is None else self.mesh.moved(Pose(rotation, offset_nm, scale)),
             implicit=None if self.implicit is None else move_implicit(self.implicit, rotation, offset_nm, scale),
         )
 
@@ -195,6 +211,12 @@ class Pose:
     rotation: Points
     offset_nm: Points
     scale: float = 1.0
+
+    def of(self, points_nm: Points) -> Points:
+        """Return (n, 3) points of the own frame in the world, nm."""
+        # Shifted in the own frame: a product is the quickest last step, whatever the order of the points in memory.
+        shift_nm = self.offset_nm @ self.rotation / self.scale
+        return np.asarray((points_nm + shift_nm) @ np.ascontiguousarray(self.scale * self.rotation.T))
 
 
 @dataclass(frozen=True)
@@ -251,7 +273,7 @@ class Sample:
     emitters
         The emitters of all objects; `owner` tells whose.
     photons
-        Per view: expected photons, (Z, Y, X) float64, without background and noise.
+        Per view: expected photons, (Z, Y, X) floats, without background and noise.
     images
         Per view: what the camera or detector recorded, (Z, Y, X) uint16.
     truths
@@ -265,7 +287,7 @@ class Sample:
     poses: Mapping[int, Pose]
     shapes: Mapping[int, Shape]
     emitters: Emitters
-    photons: Mapping[str, NDArray[np.float64]]
+    photons: Mapping[str, NDArray[np.floating]]
     images: Mapping[str, NDArray[np.uint16]]
     truths: Mapping[str, Raster | NDArray[Any]] = field(default_factory=dict)
     record: Mapping[str, Any] = field(default_factory=dict)

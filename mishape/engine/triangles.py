@@ -1,0 +1,57 @@
+"""A mesh's triangles, laid out for drawing points on them: what no pose changes, worked out once per mesh."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from mishape.engine.types import Points
+
+
+@dataclass(frozen=True)
+class Triangles:
+    """The triangles of a surface.
+
+    Parameters
+    ----------
+    corners_nm
+        (3, 3, m), by part, axis and face: the first corner, and the sides from there to the second and to the third.
+    """
+
+    corners_nm: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, vertices_nm: Points, faces: NDArray[np.int64]) -> Triangles:
+        """Return the triangles between (n, 3) vertices that (m, 3) faces name."""
+        first, second, third = np.ascontiguousarray(vertices_nm[faces].transpose(1, 2, 0))
+        return cls(np.stack([first, second - first, third - first]))
+
+    @cached_property
+    def areas_nm2(self) -> Points:
+        """The area of each face, (m,)."""
+        _, to_second, to_third = self.corners_nm
+        return np.asarray(np.linalg.norm(np.cross(to_second, to_third, axis=0), axis=0) / 2)
+
+    @cached_property
+    def area_before_nm2(self) -> Points:
+        """The area of all faces before each, and last that of the whole surface, (m + 1,)."""
+        return np.concatenate([[0.0], np.cumsum(self.areas_nm2)])
+
+    def sample(self, n: int, rng: Generator) -> Points:
+        """Return (n, 3) points, uniform by area, nm, in the order of the faces.
+
+        Sorted places along the running sum of the areas fall into the faces; how far a place is into its face is
+        uniform too, and gives the root of the square-root rule (Turk 1990, Graphics Gems).
+        """
+        places = np.sort(rng.random(n)) * self.area_before_nm2[-1]
+        into = np.interp(places, self.area_before_nm2, np.arange(len(self.area_before_nm2), dtype=np.float64))
+        faces = into.astype(np.int64)
+        root = np.sqrt(into - faces)
+        along = root * rng.random(n)
+        # A place may round to the very end of the last face.
+        first, to_second, to_third = np.take(self.corners_nm, faces, axis=2, mode="clip")
+        return np.asarray((first + (root - along) * to_second + along * to_third).T)
