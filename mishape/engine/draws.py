@@ -120,7 +120,7 @@ LAWS: Mapping[str, Law] = {
 
 def is_draw(node: Any) -> bool:
     """Tell whether a node is written as a draw: a mapping with a key that starts with ``$``."""
-    return isinstance(node, Mapping) and any(str(key).startswith("$") for key in node)
+    return isinstance(node, dict) and any(str(key).startswith("$") for key in node)
 
 
 def law_of(node: Mapping[str, Any], path: Path) -> tuple[Law, Any]:
@@ -146,7 +146,7 @@ def resolve(node: Any, path: Path, pick: Pick) -> Any:
     if is_draw(node):
         law, args = law_of(node, path)
         return resolve(pick(law, args, path), (*path, *node), pick)
-    if isinstance(node, Mapping):
+    if isinstance(node, dict):
         return {key: resolve(value, (*path, key), pick) for key, value in node.items()}
     if isinstance(node, list):
         return [resolve(value, (*path, number), pick) for number, value in enumerate(node)]
@@ -172,7 +172,7 @@ def _choices(node: Any, path: Path) -> int:
         law, args = law_of(node, path)
         ends = law.ends(args)
         return max(_choices(end, path) for end in ends) * (len(ends) if law.ends is _options else 1)
-    if isinstance(node, Mapping):
+    if isinstance(node, dict):
         return max([1, *(_choices(value, (*path, key)) for key, value in node.items())])
     if isinstance(node, list):
         return max([1, *(_choices(value, (*path, number)) for number, value in enumerate(node))])

@@ -23,7 +23,7 @@ def join(scene: Scene, fields: Sequence[Sample]) -> Sample:
         sources=_merged([field.sources for field in fields]),
         poses=_merged([field.poses for field in fields]),
         shapes=_merged([field.shapes for field in fields]),
-        emitters=_together([field.emitters for field in fields]),
+        emitters=together([field.emitters for field in fields]),
         photons=photons,
         images={},
         truths=_merged_truths(scene, fields),
@@ -33,6 +33,8 @@ def join(scene: Scene, fields: Sequence[Sample]) -> Sample:
 def tiled(parts: Sequence[NDArray[Any]], montage: tuple[int, int]) -> NDArray[Any]:
     """Put (Z, Y, X) arrays into rows and columns: (Z, rows * Y, columns * X)."""
     rows, columns = montage
+    if len(parts) == 1:
+        return parts[0]
     return np.block([[parts[row * columns + column] for column in range(columns)] for row in range(rows)])
 
 
@@ -40,7 +42,10 @@ def _merged(parts: Sequence[Any]) -> Any:
     return {key: value for part in parts for key, value in part.items()}
 
 
-def _together(parts: Sequence[Emitters]) -> Emitters:
+def together(parts: Sequence[Emitters]) -> Emitters:
+    """Return the emitters of all parts."""
+    if not parts:
+        return Emitters(np.empty((0, 3)), np.empty(0), np.empty(0, np.int64))
     if len(parts) == 1:
         return parts[0]
     columns = zip(*((part.xyz_nm, part.photons, part.owner) for part in parts), strict=True)
@@ -63,6 +68,8 @@ def _merged_truths(scene: Scene, fields: Sequence[Sample]) -> dict[str, Raster |
 
 def tiled_grid(grid: Grid, montage: tuple[int, int]) -> Grid:
     """Return the grid of a whole montage."""
+    if montage == (1, 1):
+        return grid
     planes, rows, columns = grid.shape
     shape = (planes, rows * montage[0], columns * montage[1])
     return Grid(shape, grid.pixel_nm, grid.z_step_nm, grid.planes_nm)

@@ -78,7 +78,7 @@ class StackWriter:
         if data.shape != self.shape or data.dtype != self.dtype:
             raise ValueError(f"{data.shape} {data.dtype} given, {self.shape} {self.dtype} expected")
         self._file.seek(self._start + number * data.nbytes)
-        self._file.write(np.ascontiguousarray(data.astype(self.dtype.newbyteorder("<"))).data)
+        self._file.write(np.ascontiguousarray(data.astype(self.dtype.newbyteorder("<"), copy=False)).data)
 
     def __enter__(self) -> Self:
         return self

@@ -10,6 +10,7 @@ from pathlib import Path
 from mishape.engine.errors import LibraryError
 
 
+@cache
 def packaged_libraries() -> dict[str, str]:
     """Return the installed libraries: name -> package that holds the files."""
     return {entry.name: entry.value for entry in entry_points(group="mishape.libraries")}

@@ -60,13 +60,13 @@ def _truncated(sample: Sample, number: int, view: View) -> bool:
 def _view(sample: Sample, name: str, view: View) -> dict[str, Any]:
     dose = float(getattr(view.microscope, "dose", 1.0))
     planes = view.grid.centers_nm()[0]
-    photons = sample.photons[name]
+    photons, image = sample.photons[name], sample.images[name]
     return {
         "dose_per_plane": dose,
         "dose": dose * len(planes) * view.tiles,
         "planes_nm": planes.tolist(),
-        "focus_in_sample_nm": list(view.sharp_grid.planes_nm or ()),
-        "photons": float(photons.sum()),
+        "focus_in_sample_nm": view.focus_in_sample_nm().tolist(),
+        "photons": float(photons.sum(dtype=np.float64)),
         "photons_peak": float(photons.max()),
-        "saturated": float((sample.images[name] >= 2 ** getattr(view.noise, "bit_depth", 16) - 1).mean()),
+        "saturated": np.count_nonzero(image >= 2 ** getattr(view.noise, "bit_depth", 16) - 1) / image.size,
     }

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, Self
 
+import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, WithJsonSchema, model_validator
 from pydantic_core import InitErrorDetails
 
@@ -13,7 +14,7 @@ from mishape.engine.component import Model, PluginField, Real, Whole
 from mishape.engine.draws import LISTS
 from mishape.engine.errors import MishapeError
 from mishape.engine.protocols import Labeler, Microscope, Noise, ShapeSource, ShapeTruth, Truth
-from mishape.engine.types import Grid
+from mishape.engine.types import Grid, Points
 from mishape.engine.wording import problem, shown, suggestion
 
 NAME = "^[A-Za-z][A-Za-z0-9_-]{0,63}$"
@@ -134,10 +135,13 @@ class View(Model):
     @property
     def sharp_grid(self) -> Grid:
         """The grid whose planes lie where the specimen is in focus: what 3D truths are sampled on."""
+        return Grid(self.grid.shape, self.grid.pixel_nm, planes_nm=tuple(self.focus_in_sample_nm().tolist()))
+
+    def focus_in_sample_nm(self) -> Points:
+        """Return the world z that is in focus at each plane, (Z,) nm."""
         planes = self.grid.centers_nm()[0]
         convert = getattr(self.microscope, "focus_in_sample_nm", None)
-        focus = planes if convert is None else convert(planes)
-        return Grid(self.grid.shape, self.grid.pixel_nm, planes_nm=tuple(float(z) for z in focus))
+        return planes if convert is None else np.asarray(convert(planes), np.float64)
 
     @property
     def tiles(self) -> int:

@@ -39,6 +39,5 @@ def stream(seed: int, number: int, stage: Stage, path: str = "") -> np.random.Ge
     path
         Which decision of that stage, for example ``objects.0.pose``.
     """
-    digest = blake2b(path.encode(), digest_size=16).digest()
-    words = tuple(int(word) for word in np.frombuffer(digest, dtype="<u4"))
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number, int(stage), *words)))
+    digest = int.from_bytes(blake2b(path.encode(), digest_size=16).digest(), "little")
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number, int(stage), digest)))

@@ -15,7 +15,7 @@ from mishape.engine.arrays import to_numpy
 from mishape.engine.errors import EmitterError, PluginError
 from mishape.engine.posing import pose_of
 from mishape.engine.record import record_of
-from mishape.engine.scene import Scene, SceneObject
+from mishape.engine.scene import Scene, SceneObject, View
 from mishape.engine.seeding import Stage, stream
 from mishape.engine.types import Emitters, Raster, Sample, Shape
 
@@ -38,7 +38,7 @@ def simulate(scene: Scene, describe: bool = True) -> Sample:
     return replace(sample, record=record_of(sample))
 
 
-def _image(scene: Scene, name: str, photons: NDArray[np.float64]) -> NDArray[np.uint16]:
+def _image(scene: Scene, name: str, photons: NDArray[np.floating]) -> NDArray[np.uint16]:
     """Return what a view's detector records; a stranger's detector is held to its promise."""
     noise = scene.views[name].noise
     image = np.asarray(noise.detect(photons, stream(scene.seed, scene.sample, Stage.NOISE, name)))
@@ -59,17 +59,9 @@ def _field(scene: Scene, tile: int) -> Sample:
         number: sources[number].moved(pose.rotation, pose.offset_nm, pose.scale) for number, pose in poses.items()
     }
     labels = {number: _label(scene, things[number], shape) for number, shape in shapes.items()}
-    emitters = _joined(labels)
+    emitters = montage.together(_owned(labels))
     views = {name: view for name, view in scene.views.items() if tile < view.tiles}
-    photons = {}
-    for name, view in views.items():
-        weights = np.array([view.weight(thing.channel) for thing in scene.objects] or [0.0])[emitters.owner]
-        lit = weights > 0
-        seen = Emitters(emitters.xyz_nm[lit], (emitters.photons * weights)[lit], emitters.owner[lit])
-        try:
-            photons[name] = np.asarray(to_numpy(view.microscope.image(seen, view.grid)), dtype=np.float64)
-        except EmitterError as error:
-            raise EmitterError(f"views.{name}.microscope: {error}") from error
+    photons = {name: _photons(scene, name, emitters) for name in views}
     field = Sample(scene.model_copy(update={"views": views}), sources, poses, shapes, emitters, photons, {})
     return replace(field, truths=_truths(field, tile))
 
@@ -82,13 +74,27 @@ def _label(scene: Scene, thing: SceneObject, shape: Shape) -> Emitters:
     return thing.labeler.label(shape, stream(scene.seed, scene.sample, Stage.LABEL, thing.path))
 
 
-def _joined(labels: Mapping[int, Emitters]) -> Emitters:
-    empty = Emitters(np.empty((0, 3)), np.empty(0))
-    parts = list(labels.values()) or [empty]
-    owner = np.repeat(np.array([*labels] or [0], dtype=np.int64), [len(part) for part in parts])
-    return Emitters(
-        np.concatenate([part.xyz_nm for part in parts]), np.concatenate([part.photons for part in parts]), owner
-    )
+def _owned(labels: Mapping[int, Emitters]) -> list[Emitters]:
+    return [replace(part, owner=np.full(len(part), number)) for number, part in labels.items()]
+
+
+def _photons(scene: Scene, name: str, emitters: Emitters) -> NDArray[np.floating]:
+    """Return the expected photons of a view, of the type that its microscope gives."""
+    view = scene.views[name]
+    try:
+        return np.asarray(to_numpy(view.microscope.image(_seen(scene, view, emitters), view.grid)))
+    except EmitterError as error:
+        raise EmitterError(f"views.{name}.microscope: {error}") from error
+
+
+def _seen(scene: Scene, view: View, emitters: Emitters) -> Emitters:
+    """Return the emitters whose light reaches a view, as bright as they are there."""
+    channels = np.array([view.weight(thing.channel) for thing in scene.objects])
+    if (channels == 1).all():
+        return emitters
+    weights = channels[emitters.owner]
+    lit = weights > 0
+    return Emitters(emitters.xyz_nm[lit], (emitters.photons * weights)[lit], emitters.owner[lit])
 
 
 def _truths(field: Sample, tile: int) -> dict[str, Raster | NDArray[Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
@@ -70,38 +71,42 @@ class EmMesh(Component):
     @property
     def citation(self) -> str:
         """What the library asks to be cited, for the datasets made from it."""
-        found = _opened(self._place)
+        found = _library(self._place, _stamp(self._place))
         return str(found.meta.get("citation", "")) if isinstance(found, Library) else ""
 
     def keys(self) -> Mapping[str, str]:
         """Return shape id -> its fold, or the id itself where there are no folds; all of them, whatever `ids`."""
-        found = keys_of_copy(self._place) if self._copied else _keys(self._place, _stamp(self._place))
+        return dict(self._known(_stamp(self._place)))
+
+    def _known(self, stamp: Stamp) -> Mapping[str, str]:
+        found = keys_of_copy(self._place) if self._copied else _keys(self._place, stamp)
         unknown = [id for id in self.ids or () if id not in found]
         if unknown:
             raise ShapeError(f"library {self.library!r} has no shape {unknown[0]!r}: {suggestion(unknown[0], found)}")
-        return dict(found)
+        return found
 
     def sample(self, rng: Generator, id: str | None) -> Shape:
         """Return the shape of that id; without one, draw it."""
-        keys = self.keys()
+        stamp = _stamp(self._place)
+        keys = self._known(stamp)
         if id is None:
             id = sorted(self.ids or keys)[rng.integers(len(self.ids or keys))]
         if id not in keys:
             raise ShapeError(f"library {self.library!r} has no shape {id!r}: {suggestion(id, keys)}")
-        shape = self._shape(id)
+        shape = self._shape(id, stamp)
         return replace(shape, source=self.source or shape.source, licence=shape.licence or self.licence)
 
-    def _shape(self, id: str) -> Shape:
-        found = _opened(self._place)
+    def _shape(self, id: str, stamp: Stamp) -> Shape:
+        found = _library(self._place, stamp)
         if not isinstance(found, Library):
             return _shape_of_file(found[id], self.unit_nm, _stamp(found[id]))
         if self.unit_nm != 1 and not self._copied:
             raise ShapeError(f"library {self.library!r} is in nm: leave unit_nm out, or give the pose a scale")
-        return _shape_of_library(self._place, id, _stamp(self._place))
+        return _shape_of_library(self._place, id, stamp)
 
     def content_hash(self) -> str:
         """Return the SHA-256 of all that the shapes come from; of mesh files left out by `ids`, their names count."""
-        found = _opened(self._place)
+        found = _library(self._place, _stamp(self._place))
         if isinstance(found, Library):
             hashes = {path.name: _hash(path, _stamp(path)) for path in _files_of_library(self._place)}
         else:
@@ -115,22 +120,27 @@ Stamp = tuple[tuple[int, int, int] | None, ...]
 
 def _stamp(place: Path) -> Stamp:
     """Return what changes when files do. It is part of the keys of all caches: none may give what was there before."""
-    paths = _files_of_library(place) if is_library(place) else [place]
-    found = [path.stat() if path.exists() else None for path in paths]
-    return tuple(stat and (stat.st_mtime_ns, stat.st_size, stat.st_ino) for stat in found)
+    header, *others = _files_of_library(place)
+    library = _stamp_of_file(header)
+    return (library, *map(_stamp_of_file, others)) if library else (_stamp_of_file(place),)
 
 
-def _files_of_library(folder: Path) -> list[Path]:
-    return [folder / name for name in (HEADER, INDEX, *(f"{array}.npy" for array in MESH_ARRAYS))]
+def _stamp_of_file(path: Path) -> tuple[int, int, int] | None:
+    try:
+        stat = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+
+@lru_cache(maxsize=16)
+def _files_of_library(folder: Path) -> tuple[Path, ...]:
+    return tuple(folder / name for name in (HEADER, INDEX, *(f"{array}.npy" for array in MESH_ARRAYS)))
 
 
 @lru_cache(maxsize=100_000)
 def _hash(path: Path, stamp: Stamp) -> str:
     return sha256(path)
-
-
-def _opened(place: Path) -> Library | dict[str, Path]:
-    return _library(place, _stamp(place))
 
 
 @lru_cache(maxsize=16)

@@ -72,7 +72,7 @@ def shown_objects(sample: Sample, view_name: str) -> Iterator[int]:
     yield from (number for number in sample.shapes if things[number].channel in channels)
 
 
-def shown_light(sample: Sample, view_name: str) -> NDArray[np.float64]:
+def shown_light(sample: Sample, view_name: str) -> NDArray[np.floating]:
     """Return the expected photons of the objects that the view shows, (Z, Y, X): without what bleeds into it."""
     shown = list(shown_objects(sample, view_name))
     if len(shown) == len(sample.shapes):
@@ -80,7 +80,7 @@ def shown_light(sample: Sample, view_name: str) -> NDArray[np.float64]:
     view, emitters = sample.scene.views[view_name], sample.emitters
     mine = np.isin(emitters.owner, shown)
     light = view.microscope.image(Emitters(emitters.xyz_nm[mine], emitters.photons[mine]), view.grid)
-    return np.asarray(to_numpy(light), dtype=np.float64)
+    return np.asarray(to_numpy(light))
 
 
 def emitter_pixels(xyz_nm: NDArray[np.float64], grid: Grid) -> NDArray[np.bool_]:
