@@ -64,7 +64,7 @@ def table(records: list[Record]) -> list[str]:
 def markdown(heads: list[str], rows: list[list[str]]) -> list[str]:
     """Return the lines of a table."""
     lines = [heads, ["---"] * len(heads), *rows]
-    return ["| " + " | ".join(line).replace("|  |", "| |") + " |" for line in lines]
+    return ["|" + "|".join(f" {cell} " if cell else " " for cell in line) + "|" for line in lines]
 
 
 def machine() -> str:
