@@ -54,7 +54,8 @@ class StackWriter:
     def __init__(self, path: Path, grid: Grid, dtype: np.dtype[Any], samples: int, identity: str) -> None:
         import tifffile
 
-        tifffile.imwrite(
+        # Asking the writer where the pixels lie spares reading the tags of all pages.
+        place = tifffile.imwrite(
             path,
             shape=(samples, *grid.shape),
             dtype=dtype,
@@ -63,12 +64,11 @@ class StackWriter:
             byteorder="<",
             photometric="minisblack",
             metadata={"axes": "TZYX", "UUID": str(uuid.uuid5(NAMESPACE, identity)), **pixel_metadata(grid)},
+            returnoffset=True,
         )
-        with tifffile.TiffFile(path) as tiff:
-            start = tiff.series[0].dataoffset
-        if start is None:
+        if place is None:
             raise DatasetError(f"{str(path)!r} could not be laid out contiguously")
-        self._start = start
+        self._start = place[0]
         self.shape, self.dtype = grid.shape, dtype
         # A plain file rather than a memory map: on a full disk a map kills the process, a write raises.
         self._file = path.open("r+b")
