@@ -512,6 +512,35 @@ def test_a_sample_is_a_function_of_its_number_alone() -> None:
         few.scene(-1)
 
 
+def test_scenes_of_many_samples_share_what_is_not_drawn_and_are_the_same() -> None:
+    spec = spec_of(
+        """
+        mishape: 1
+        objects:
+          - {count: {$integer: [0, 2]}, shape: {kind: em_mesh, library: neuropil}, pose: {rotation: uniform}}
+          - {repeat_each: 2, shape: {kind: tube, length_nm: {$uniform: [900, 1200]}, radius_nm: 150}}
+        views:
+          a:
+            grid: {shape: [1, 32, 32], pixel_nm: 100}
+            microscope: {kind: epi, preset: {$choice: [epi1, epi2]}}
+          b:
+            grid: {shape: [1, 32, 32], pixel_nm: 100}
+            microscope: {kind: epi, preset: epi2}
+            noise: {kind: poisson}
+            montage: [2, 1]
+        truths: {masks_2d: {}}
+        """
+    )
+    numbers = [5, *range(4), 11]
+    together, alone = list(spec.scenes(numbers)), [spec.scene(number) for number in numbers]
+    assert together == alone
+    assert [one.model_dump_json(exclude_unset=True) for one in together] == [
+        one.model_dump_json(exclude_unset=True) for one in alone
+    ]
+    assert all(one.views["b"] is together[0].views["b"] for one in together)
+    assert len({id(one.views["a"]) for one in together}) == len(numbers)
+
+
 def test_the_hash_leaves_samples_out() -> None:
     spec = spec_of(TEXT)
     assert spec.hash == spec_of(TEXT + "samples: 9\n").hash == spec.with_values(samples=4).hash

@@ -68,7 +68,7 @@ def _fixed_faults(document: Mapping[str, Any]) -> Iterator[Fault]:
         if draws.is_draw(at(document, path)):
             yield path, "views are the same for all samples: draw inside a microscope or a noise"
     for path in fixed:
-        for where in _draws_in(at(document, path), path):
+        for where in draws_in(at(document, path), path):
             yield where, f"{path[-1]} is the same for all samples: no draw here"
 
 
@@ -91,7 +91,7 @@ def key_faults(document: Mapping[str, Any]) -> Iterator[Fault]:
 def draw_faults(document: Mapping[str, Any]) -> Iterator[Fault]:
     """Yield every draw that is written wrongly."""
     for key in ("objects", "views"):
-        for where in _draws_in(document[key], (key,)):
+        for where in draws_in(document[key], (key,)):
             try:
                 draws.law_of(at(document, where), where)
             except draws.DrawError as error:
@@ -102,17 +102,17 @@ def drawn(document: Mapping[str, Any], path: Path, text: str) -> str:
     """Return a complaint with a hint if the value at its path comes from draws: there, above it or below it."""
     nodes = (at(document, path[:length]) for length in range(1, len(path) + 1))
     above = [f" (the draw {next(iter(node))} can give this)" for node in nodes if draws.is_draw(node)]
-    below = any(_draws_in(at(document, path), path)) and not text.startswith("required key")
+    below = any(draws_in(at(document, path), path)) and not text.startswith("required key")
     return text + ("".join(above) or (" (a draw below can give this)" if below else ""))
 
 
-def _draws_in(node: Any, path: Path) -> Iterator[Path]:
+def draws_in(node: Any, path: Path = ()) -> Iterator[Path]:
     """Yield the paths of all draws, those inside draws too."""
     if draws.is_draw(node):
         yield path
     items = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list) else ()
     for key, value in items:
-        yield from _draws_in(value, (*path, key))
+        yield from draws_in(value, (*path, key))
 
 
 def at(node: Any, path: Path) -> Any:

@@ -8,8 +8,9 @@ from typing import Any
 from pydantic import Field
 
 from mishape.engine.component import Model, Whole
-from mishape.engine.document import OBJECT_KEYS
+from mishape.engine.document import OBJECT_KEYS, draws_in
 from mishape.engine.draws import Law, Pick, resolve, variant_pick
+from mishape.engine.scene import Scene
 from mishape.engine.seeding import Stage, stream
 from mishape.engine.yaml_marks import Path
 
@@ -72,6 +73,27 @@ def expand(
         if key in document:
             data[key] = document[key]
     return data, templates
+
+
+def settled(document: Mapping[str, Any], scene: Scene) -> dict[str, Any]:
+    """Return the document with the components of a scene in place of what holds no draw: to `expand` it is the same.
+
+    Parameters
+    ----------
+    scene
+        A scene of the document with one object of each template.
+    """
+    objects = [
+        {key: _settled(value, getattr(thing, key)) if key in OBJECT_KEYS else value for key, value in template.items()}
+        for template, thing in zip(document["objects"], scene.objects, strict=True)
+    ]
+    views = {name: _settled(value, scene.views[name]) for name, value in document["views"].items()}
+    truths = {"truths": scene.truths} if "truths" in document else {}
+    return {**document, "objects": objects, "views": views, **truths}
+
+
+def _settled(node: Any, component: Any) -> Any:
+    return node if any(True for _ in draws_in(node)) else component
 
 
 def field_path(tile: int) -> Path:

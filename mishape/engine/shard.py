@@ -19,7 +19,7 @@ from mishape.engine.library import write_library
 from mishape.engine.manifest import Manifest
 from mishape.engine.montage import tiled_grid
 from mishape.engine.ometiff import StackWriter
-from mishape.engine.scene import SceneObject
+from mishape.engine.scene import Scene, SceneObject
 from mishape.engine.seals import ShardSeal, UsedSource, write_seal
 from mishape.engine.simulate import describe_shape, simulate
 from mishape.engine.sources import content_hash
@@ -71,16 +71,17 @@ class ShardJob:
             writer = _ShardWriter(
                 part, f"{self.manifest.spec_hash}/{self.manifest.shard_size}/{shard}", len(numbers), open_files
             )
+            scenes = self.spec.scenes(numbers)
             for row, number in enumerate(numbers):
-                sample = self._sample(number)
+                sample = self._sample(number, scenes)
                 failures = {**hooks.call("mishape_sample_done", sample=sample), **failures}
                 writer.add(row, sample)
             writer.finish()
         return Made(len(numbers), failures)
 
-    def _sample(self, number: int) -> Sample:
+    def _sample(self, number: int, scenes: Iterator[Scene]) -> Sample:
         try:
-            return simulate(self.spec.scene(number), describe=False)
+            return simulate(next(scenes), describe=False)
         except MishapeError as error:
             error.add_note(f"This was sample {number}; to see it alone: mishape render SCENE --sample {number}")
             raise
