@@ -12,6 +12,7 @@ import pytest
 
 from mishape.cli import main
 from mishape.engine import registry
+from mishape.engine.fast import SWITCH, code_path
 
 ROOT = Path(__file__).parents[1]
 _measured: list[dict[str, Any]] = []
@@ -127,3 +128,24 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
         return int(ended.value.code or 0), out, err
 
     return call
+
+
+@pytest.fixture
+def use_path(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Return what makes this process run another code path until the test ends; ``fast`` is skipped without numba."""
+
+    def choose(path: str) -> None:
+        if path == "fast":
+            pytest.importorskip("numba")
+        monkeypatch.setenv(SWITCH, str(int(path == "fast")))
+        code_path.cache_clear()
+
+    yield choose
+    code_path.cache_clear()
+
+
+@pytest.fixture(params=["core", "fast"])
+def each_path(request: pytest.FixtureRequest, use_path: Callable[[str], None]) -> str:
+    """Run the test on each code path in turn; ``fast`` is skipped without numba."""
+    use_path(request.param)
+    return str(request.param)

@@ -47,6 +47,7 @@ def emccd(**changes: Any) -> Emccd:
 # Exactness
 
 
+@pytest.mark.usefixtures("each_path")
 @pytest.mark.parametrize("mean", [0.04, 0.7, 3.3, 21.5, 480.25, 20000.75])
 def test_counts_are_poisson(mean: float) -> None:
     for noise in (Poisson(), scmos(), emccd(em_gain=1.0)):
@@ -68,6 +69,7 @@ def test_qe_after_the_draw_would_be_found() -> None:
         assert counts.var() / counts.mean() == pytest.approx(1, abs=0.02)
 
 
+@pytest.mark.usefixtures("each_path")
 @pytest.mark.parametrize("camera", [scmos, emccd])
 def test_read_noise_and_quantisation(camera: Any) -> None:
     dark = camera(read_noise_e=1.5, gain_e_per_count=1.5, offset=100.0).detect(flat(0, (1, 1000, 1000)), rng())
@@ -100,6 +102,7 @@ def test_register_gives_gamma_sums_of_poisson_electrons() -> None:
     assert np.abs(found - exact).max() < 1.95 / np.sqrt(counts.size)  # Kolmogorov-Smirnov, p = 1e-3
 
 
+@pytest.mark.usefixtures("each_path")
 @pytest.mark.parametrize("gain", [50.0, 300.0, 1000.0])
 def test_excess_factor_squared_is_two(gain: float) -> None:
     counts = emccd(em_gain=gain, gain_e_per_count=gain / 100, register_full_well_e=1e8).detect(flat(20), rng()) / 100
@@ -107,6 +110,7 @@ def test_excess_factor_squared_is_two(gain: float) -> None:
     assert counts.var() / counts.mean() == pytest.approx(2, abs=0.04)
 
 
+@pytest.mark.usefixtures("each_path")
 def test_gain_of_one_has_neither_excess_noise_nor_a_register() -> None:
     camera = emccd(em_gain=1.0, register_full_well_e=1.0)
     np.testing.assert_array_equal(camera.detect(flat(50), rng()), scmos().detect(flat(50), rng()))
@@ -126,6 +130,7 @@ def test_dark_electrons_and_clock_induced_charge_are_amplified() -> None:
     assert camera.detect(flat(0), rng()).mean() / 100 == pytest.approx(0.3 + 0.2, rel=0.02)
 
 
+@pytest.mark.usefixtures("each_path")
 def test_wells_and_converter_clip_in_their_order() -> None:
     bright = flat(1e6, (1, 200, 200))
     image_area = emccd(full_well_e=400.0, em_gain=10.0).detect(bright, rng())

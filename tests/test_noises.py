@@ -11,6 +11,7 @@ from conftest import Accuracy
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from mishape.engine.arrays import to_numpy
 from mishape.engine.errors import MishapeError
 from mishape.plugins.noises.emccd import Emccd
 from mishape.plugins.noises.none import NoNoise
@@ -54,6 +55,7 @@ ALL = [
 ]
 
 
+@pytest.mark.usefixtures("each_path")
 @pytest.mark.parametrize("noise", ALL, ids=repr)
 def test_same_seed_same_bytes(noise: Any, accuracy: Accuracy) -> None:
     first, again = noise.detect(blob(), rng(5)), noise.detect(blob(), rng(5))
@@ -76,6 +78,7 @@ def test_nan_is_refused(noise: Any) -> None:
         noise.detect(flat(np.nan), rng())
 
 
+@pytest.mark.usefixtures("each_path")
 @pytest.mark.parametrize(
     ("noise", "highest"),
     [
@@ -100,6 +103,7 @@ def test_rounding_below_zero_is_no_light() -> None:
 # Poisson
 
 
+@pytest.mark.usefixtures("each_path")
 def test_poisson_keeps_photons_and_their_variance(accuracy: Accuracy) -> None:
     image = Poisson().detect(flat(50), rng()).astype(float)
     accuracy(18, "image sum / photons", image.sum() / (50 * 300 * 300), 1, abs=0.005, case="poisson")
@@ -184,6 +188,7 @@ def test_ideal_scmos_keeps_photons(accuracy: Accuracy) -> None:
     accuracy(18, "variance / mean", image.var() / image.mean(), 1, abs=0.02, case="scmos")
 
 
+@pytest.mark.usefixtures("each_path")
 def test_photon_transfer_slope_is_one_over_gain(accuracy: Accuracy) -> None:
     camera = ideal_scmos(gain_e_per_count=0.5, offset=100.0, read_noise_e=2.0, full_well_e=1e6)
     levels = np.linspace(200, 4000, 12)
@@ -192,6 +197,7 @@ def test_photon_transfer_slope_is_one_over_gain(accuracy: Accuracy) -> None:
     accuracy(18, "photon-transfer slope, counts per electron", slope, 1 / 0.5, rel=0.01)
 
 
+@pytest.mark.usefixtures("each_path")
 def test_emva_mean_and_variance() -> None:
     camera = Scmos(
         qe=0.7, background=20, exposure_ms=500, dark_current_e_per_s=4, gain_e_per_count=2.0, read_noise_e=3.0, **EVEN
@@ -218,6 +224,7 @@ def test_converter_clips_at_its_bit_depth() -> None:
     assert np.unique(ideal_scmos(bit_depth=8).detect(flat(5000), rng())).tolist() == [255]
 
 
+@pytest.mark.usefixtures("each_path")
 def test_dark_frames_reproduce_the_offset_map() -> None:
     camera = Scmos(dark_current_e_per_s=0, camera_seed=3)
     truth = camera.maps(24, 24)
@@ -230,6 +237,7 @@ def test_dark_frames_reproduce_the_offset_map() -> None:
     assert residuals[1] == pytest.approx(np.sqrt((noise**2).mean() / 1000), rel=0.1)
 
 
+@pytest.mark.usefixtures("each_path")
 def test_gain_and_response_maps_are_those_of_the_light() -> None:
     camera = Scmos(read_noise_e=0, gain_spread=0.05, prnu=0.05)
     truth = camera.maps(16, 16)
@@ -282,6 +290,7 @@ def test_scmos_error_texts(parameters: dict[str, Any], text: str) -> None:
 # PMT
 
 
+@pytest.mark.usefixtures("each_path")
 @pytest.mark.parametrize("factor", [1.0, 1.1, 1.5])
 def test_pmt_excess_noise(factor: float) -> None:
     pmt = Pmt(qe=0.5, dark_counts=0, excess_noise_factor=factor, read_noise_e=0, gain_counts_per_e=50, offset=0)
@@ -301,6 +310,7 @@ def test_pmt_background_and_dark_counts() -> None:
     assert (image.mean() - 100) / 10 == pytest.approx(0.5 * (10 + 8) + 3, rel=0.005)
 
 
+@pytest.mark.usefixtures("each_path")
 def test_counting_without_dead_time_is_poisson() -> None:
     image = Pmt(mode="counting", qe=0.4, dead_time_ns=0, dark_counts=0).detect(flat(50), rng()).astype(float)
     assert image.mean() == pytest.approx(20, rel=0.005)
@@ -349,3 +359,102 @@ def test_pmt_error_texts(parameters: dict[str, Any], text: str) -> None:
     with pytest.raises(ValidationError) as caught:
         Pmt.model_validate(parameters)
     assert text in caught.value.errors()[0]["msg"]
+
+
+# Float types, large stacks, batches and devices
+
+
+DEVICE = [
+    NoNoise(),
+    Poisson(background=20, qe=0.5),
+    Poisson(background=100, sbr=3),
+    Poisson(background=100, sbr=3, sbr_definition="foreground_mean"),
+    Scmos(background=10),
+    Scmos.model_validate({"background": {"kind": "smooth", "mean": 30}, "illumination": {"corner": 0.5}}),
+]
+
+
+def batch() -> NDArray[np.float64]:
+    return np.stack([blob(peak) for peak in (10.0, 100.0, 1000.0)])
+
+
+def library(name: str) -> Any:
+    return array_api_strict if name == "strict" else pytest.importorskip("torch")
+
+
+@pytest.mark.parametrize("name", ["strict", "torch"])
+@pytest.mark.parametrize("noise", DEVICE, ids=repr)
+def test_a_batch_on_a_device(name: str, noise: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Images leave the device once, as counts, and a sample's are the same whatever its batch is."""
+    left: list[Any] = []
+
+    def leaving(array: Any) -> NDArray[Any]:
+        left.append(array)
+        return to_numpy(array)
+
+    monkeypatch.setattr("mishape.plugins.noises.detector.to_numpy", leaving)
+    monkeypatch.setattr("mishape.plugins.noises.none.to_numpy", leaving)
+    photons = library(name).asarray(batch())
+    counts = noise.detect_many(photons, [rng(5), rng(6), rng(7)])
+    assert [(tuple(array.shape), array.dtype) for array in left] == [((3, 3, 129, 129), library(name).uint16)]
+    assert counts.dtype == np.uint16
+    assert counts.shape == (3, 3, 129, 129)
+    np.testing.assert_array_equal(counts[2:], noise.detect_many(photons[2:, :, :, :], [rng(7)]))
+    if not isinstance(noise, NoNoise):
+        assert np.mean(counts[1] != noise.detect_many(photons[1:2, :, :, :], [rng(8)])[0]) > 0.5
+    host = np.stack([noise.detect(image, rng(seed)) for image, seed in zip(batch(), (5, 6, 7), strict=True)])
+    means = [many.astype(float).mean(axis=(1, 2, 3)) for many in (counts, host)]
+    # A smooth background is drawn by the same numbers on both; the rest is independent: counts of at most 1 / 0.7 e.
+    assert np.all(np.abs(means[0] - means[1]) <= 5 * np.sqrt(2 * means[1] / 0.7 / host[0].size))
+
+
+@pytest.mark.parametrize("name", ["strict", "torch"])
+def test_emva_on_a_device(name: str) -> None:
+    camera = Scmos(qe=0.7, background=20, exposure_ms=500, gain_e_per_count=2.0, read_noise_e=3.0, **EVEN)
+    photons = library(name).asarray(flat(100, (1, 600, 600))[None])
+    image = camera.detect_many(photons, [rng()]).astype(float)
+    electrons = 0.7 * (100 + 20) + 0.5 * 0.5
+    assert image.mean() == pytest.approx(100 + electrons / 2, rel=0.001)
+    assert image.var() == pytest.approx((9 + electrons) / 4 + 1 / 12, rel=0.01)
+
+
+@pytest.mark.parametrize("noise", [*ALL, *DEVICE], ids=repr)
+def test_a_batch_on_the_host_has_the_bytes_of_its_samples(noise: Any) -> None:
+    """So has one on a device, of a detector whose gains can only be drawn on the host."""
+    counts = noise.detect_many(batch(), [rng(5), rng(6), rng(7)])
+    for number, image in enumerate(batch()):
+        np.testing.assert_array_equal(counts[number], noise.detect(image, rng(5 + number)))
+    if isinstance(noise, Emccd | Pmt):
+        foreign = array_api_strict.asarray(batch())
+        np.testing.assert_array_equal(counts, noise.detect_many(foreign, [rng(5), rng(6), rng(7)]))
+
+
+def test_a_batch_needs_a_generator_for_each_sample() -> None:
+    for photons in (batch(), array_api_strict.asarray(batch())):
+        with pytest.raises(MishapeError, match=r"^a batch of 3 images needs 3 generators, not 1: give one for each"):
+            Scmos().detect_many(photons, [rng(5)])
+
+
+def test_nan_on_a_device_is_refused() -> None:
+    with pytest.raises(MishapeError, match=r"expected photons hold NaN or infinity"):
+        Scmos().detect_many(array_api_strict.asarray(flat(np.inf, (1, 4, 4))[None]), [rng()])
+
+
+@pytest.mark.usefixtures("each_path")
+@pytest.mark.parametrize("noise", ALL, ids=repr)
+def test_single_precision_is_enough(noise: Any) -> None:
+    """The same seed gives the same law from float32 photons, as imaging makes them."""
+    single, double = (noise.detect(blob().astype(dtype), rng(5)).astype(float) for dtype in (np.float32, np.float64))
+    assert single.mean() == pytest.approx(double.mean(), rel=0.01)
+    assert single.std() == pytest.approx(double.std(), rel=0.02)
+
+
+def test_a_large_stack_is_detected_in_slabs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planes beyond a slab go on with the same generator: the law and the fixed pattern stay."""
+    monkeypatch.setattr("mishape.plugins.noises.detector.SLAB_PX", 5 * 32 * 32)
+    camera = Scmos(camera_seed=2, prnu=0.05, gain_spread=0.05)
+    image = camera.detect(flat(500, (402, 32, 32)), rng()).astype(float)
+    truth = camera.maps(32, 32)
+    expected = truth.offset + (500 * 0.9 * truth.response + camera.dark_e) / truth.gain_e_per_count
+    np.testing.assert_allclose(image.mean(axis=0), expected, rtol=0.011)
+    assert abs(np.corrcoef((image[[0, 5]] - expected).reshape(2, -1))[0, 1]) < 0.15

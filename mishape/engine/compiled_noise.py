@@ -14,9 +14,10 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from mishape.engine.fast import compiled
+from mishape.engine.poisson import in_double
 
 SEARCH_BELOW, MOST = 2.5, 1e6
-"""Means below the first are drawn by adding up the distribution; above the second, by NumPy's sampler."""
+"""Means below the first are drawn by adding up the distribution; above the second, without numba."""
 BLOCK = 2048
 """Values worked on at once, for the processor's nearest cache. The bytes drawn by a seed do not depend on it."""
 LAYERS = 256
@@ -190,7 +191,7 @@ def poisson(means: Means, rng: Generator) -> Means:
     _fill_poisson(means, counts, key_of(rng))
     many = means > MOST
     if many.any():
-        counts[many] = rng.poisson(means[many])
+        counts[many] = in_double(means[many], rng)
     return counts
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 from mishape.engine.errors import MishapeError
 
@@ -68,7 +68,7 @@ def compiled(kernel: Kernel) -> Kernel:
             "to run without"
         ) from error
     try:
-        made: Kernel = njit(cache=True, nogil=True, error_model="numpy")(kernel)
+        made: Any = njit(cache=True, nogil=True, error_model="numpy")(kernel)
     except RuntimeError:  # no folder for the machine code can be written
         made = njit(nogil=True, error_model="numpy")(kernel)
-    return made
+    return cast(Kernel, made)

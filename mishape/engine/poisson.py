@@ -20,8 +20,8 @@ from mishape.engine.gaussian import BLOCK, box_muller
 from mishape.engine.types import Array
 
 LEAST, MOST = 2.0, 2.0**16
-"""Means between which the expansion serves: below, too many values would be near a whole number; above, float32 ends
-(NumPy's own sampler is used there, and is as quick)."""
+"""Means between which the expansion in float32 serves: below, too many values would be near a whole number, and NumPy's
+own sampler is as quick; above, float32 ends. (NumPy's spreads too widely above 1e14, so it is not used there.)"""
 
 SLACK = 0.0104
 """Bounds the expansion's error, with a tenth to spare for the rounding of w. The number was found by comparison with
@@ -55,12 +55,20 @@ def poisson(expected: Means, rng: Generator) -> Means:
     if means.size and means.min() >= LEAST and means.max() <= MOST:
         _expand(means, counts, rng)
     else:
-        between = (means >= LEAST) & (means <= MOST)
-        counts[~between] = rng.poisson(means[~between])
+        few, many = means < LEAST, means > MOST
+        between = ~(few | many)
         drawn = np.empty(np.count_nonzero(between), dtype=means.dtype)
         _expand(means[between], drawn, rng)
         counts[between] = drawn
+        counts[few] = rng.poisson(means[few])
+        counts[many] = in_double(means[many], rng)
     return counts.reshape(np.shape(expected))
+
+
+def in_double(means: Means, rng: Generator) -> Values:
+    """Draw a Poisson deviate for each mean of (N,), all from `LEAST` on, wholly in float64."""
+    levels = box_muller(rng.random((2, -(-means.size // 2)))).ravel()[: means.size]
+    return _quantile(levels, means.astype(np.float64))
 
 
 def _expand(means: Means, counts: Means, rng: Generator) -> None:
@@ -112,6 +120,8 @@ def brackets(w: Array, mean: Array) -> tuple[Array, Array]:
 
 def _quantile(w: Values, mean: Values) -> Values:
     """Return the Poisson quantile at the level Phi(w): the least k whose P(K <= k) is above it."""
+    low: Values
+    high: Values
     low, high = (np.maximum(bound, 0, dtype=np.float64) for bound in brackets(w, mean))
     left = np.flatnonzero(low < high)
     while left.size:

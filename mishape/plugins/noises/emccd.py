@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 import numpy as np
-from numpy.random import Generator
-from numpy.typing import NDArray
 from pydantic import Field
 
 from mishape.engine.component import Real
-from mishape.engine.types import Array
 from mishape.plugins.noises.detector import Map, amplify
+from mishape.plugins.noises.draws import HostDraws
 from mishape.plugins.noises.sensor import Camera
 
 
@@ -71,13 +69,13 @@ class Emccd(Camera):
     gain_e_per_count: Real = Field(default=5.0, gt=0, le=1000)
     """Electrons after EM gain per count; above 0, up to 1000. Default 5, assumed."""
 
-    def detect(self, photons: Array, rng: Generator) -> NDArray[np.uint16]:
-        """Return (Z, Y, X) counts; every plane is one exposure of the same pixels."""
-        electrons = self.multiply(self.collect(photons, rng, self.clock_induced_charge_e), rng)
-        return self.convert(electrons, self.read_noise_e, self.gain_e_per_count, rng)
+    @property
+    def dark_e(self) -> float:
+        """Mean electrons per pixel and exposure in the dark, with those that shifting the charge makes."""
+        return super().dark_e + self.clock_induced_charge_e
 
-    def multiply(self, electrons: Map, rng: Generator) -> Map:
+    def multiply(self, electrons: Map, draws: HostDraws) -> Map:
         """Return the electrons after the register: EM gain, then the register's full well."""
         if self.em_gain == 1:
             return electrons
-        return np.minimum(self.em_gain * amplify(electrons, 1.0, rng), self.register_full_well_e)
+        return np.minimum(self.em_gain * amplify(electrons, 1.0, draws.rng), self.register_full_well_e)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from mishape.engine.arrays import to_numpy
 from mishape.engine.component import Component
+from mishape.engine.device_noise import rounded
 from mishape.engine.types import Array
-from mishape.plugins.noises.detector import digitized, incoming
+from mishape.plugins.noises.detector import incoming
+from mishape.plugins.noises.draws import digitized
 
 
 class NoNoise(Component):
@@ -20,4 +24,8 @@ class NoNoise(Component):
 
     def detect(self, photons: Array, rng: Generator) -> NDArray[np.uint16]:
         """Return (Z, Y, X) expected photons as counts; no random number is drawn."""
-        return digitized(incoming(photons))
+        return digitized(incoming(to_numpy(photons)))
+
+    def detect_many(self, photons: Array, rngs: Sequence[Generator]) -> NDArray[np.uint16]:
+        """Return (B, Z, Y, X) expected photons as counts; they are rounded where they are, and leave a device once."""
+        return to_numpy(rounded(incoming(photons), 65535))

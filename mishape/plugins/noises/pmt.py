@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from numpy.random import Generator
 from numpy.typing import NDArray
 from pydantic import Field
 
 from mishape.engine.component import Real, Whole
-from mishape.engine.types import Array
-from mishape.plugins.noises.detector import Detector, amplify, digitized
+from mishape.plugins.noises.detector import Detector, Map, amplify
+from mishape.plugins.noises.draws import HostDraws, digitized
 
 
 class Pmt(Detector):
@@ -56,18 +55,20 @@ class Pmt(Detector):
     bit_depth: Whole = Field(default=16, ge=1, le=16)
     """Bits of the result, 1 to 16. Default 16."""
 
-    def detect(self, photons: Array, rng: Generator) -> NDArray[np.uint16]:
-        """Return (Z, Y, X) counts."""
-        light = self.fluorescence(photons)
-        expected = (light + self.background_light(light, rng)) * self.qe + self.dark_counts
+    def record(self, light: Map, background: Map | float, draws: HostDraws) -> NDArray[np.uint16]:
+        """Return counts: light * QE + dark -> Poisson -> amplifier and converter, or counter."""
+        expected = (light + background) * self.qe + self.dark_counts
         if self.mode == "counting":
-            return digitized(_count(expected, self.dead_time_ns / (self.dwell_us * 1e3), rng), self.bit_depth)
-        amplified = amplify(rng.poisson(expected), self.excess_noise_factor**2 - 1, rng)
-        read = amplified + self.read_noise_e * rng.standard_normal(expected.shape)
-        return digitized(read * self.gain_counts_per_e + self.offset, self.bit_depth)
+            return digitized(_count(expected, self.dead_time_ns / (self.dwell_us * 1e3), draws), self._top)
+        amplified = amplify(draws.poisson(expected, np.inf), self.excess_noise_factor**2 - 1, draws.rng)
+        return draws.digitize(amplified, self.read_noise_e, self.gain_counts_per_e, self.offset, self._top)
+
+    @property
+    def _top(self) -> int:
+        return int(2**self.bit_depth - 1)
 
 
-def _count(expected: NDArray[np.float64], dead: float, rng: Generator) -> NDArray[np.float64]:
+def _count(expected: Map, dead: float, draws: HostDraws) -> Map:
     """Draw the number of counts in one dwell time; `dead` is the dead time as a fraction of it.
 
     At least n pulses are counted when n exponential gaps and n - 1 dead times fit the dwell time, which has the
@@ -75,10 +76,10 @@ def _count(expected: NDArray[np.float64], dead: float, rng: Generator) -> NDArra
     The draw inverts this distribution exactly, by bisection.
     """
     if dead == 0:
-        return rng.poisson(expected).astype(np.float64)
+        return draws.poisson(expected, np.inf)
     from scipy.special import gammainc
 
-    chance = rng.random(expected.shape)
+    chance = draws.rng.random(expected.shape)
     surely = np.zeros(expected.shape)  # this many pulses are counted
     beyond = np.minimum(np.ceil(1 / dead), np.ceil(expected + 40 * np.sqrt(expected) + 40)) + 1  # and fewer than this
     while np.any(beyond - surely > 1):

@@ -4,31 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal
 
 import numpy as np
-from numpy.random import Generator
-from numpy.typing import NDArray
 from pydantic import Field, PrivateAttr
 
 from mishape.engine.component import Real
 from mishape.engine.inputs import find_input
-from mishape.engine.types import Array
 from mishape.plugins.noises.calibration import LIMITS, check_maps, region
 from mishape.plugins.noises.detector import Map
 from mishape.plugins.noises.sensor import Camera
-
-
-class SensorMaps(NamedTuple):
-    """The fixed pattern of a region of interest, each (Y, X) float64."""
-
-    response: Map
-    """Relative sensitivity, mean 1."""
-    gain_e_per_count: Map
-    offset: Map
-    """Counts in the dark, without dark current."""
-    read_noise_e: Map
-    """Standard deviation, electrons."""
 
 
 class Scmos(Camera):
@@ -57,6 +42,7 @@ class Scmos(Camera):
         100 counts; the other spreads.
     """
 
+    on_device = True
     presets: ClassVar = {
         "orca_fusion_bt": {
             "qe": 0.95,
@@ -135,21 +121,6 @@ class Scmos(Camera):
         for parameter in self._files:
             self._measured(parameter, rows, columns)
 
-    def maps(self, rows: int, columns: int) -> SensorMaps:
-        """Return the fixed pattern of the region of interest of this size.
-
-        Raises
-        ------
-        MishapeError
-            If a measured map does not hold the region.
-        """
-        return SensorMaps(
-            self.response(rows, columns),
-            self._gains(rows, columns),
-            self.offsets(rows, columns),
-            self._read_noises(rows, columns),
-        )
-
     def response(self, rows: int, columns: int) -> Map:
         """Return the relative sensitivity of the region's pixels, (Y, X), mean 1."""
         measured = self._measured("response_map", rows, columns)
@@ -160,20 +131,16 @@ class Scmos(Camera):
         measured = self._measured("offset_map", rows, columns)
         return super().offsets(rows, columns) if measured is None else measured
 
-    def detect(self, photons: Array, rng: Generator) -> NDArray[np.uint16]:
-        """Return (Z, Y, X) counts; every plane is one exposure of the same pixels."""
-        electrons = self.collect(photons, rng)
-        rows, columns = electrons.shape[1:]
-        return self.convert(electrons, self._read_noises(rows, columns), self._gains(rows, columns), rng)
-
-    def _gains(self, rows: int, columns: int) -> Map:
+    def gains(self, rows: int, columns: int) -> Map:
+        """Return the electrons per count of the region's pixels, (Y, X)."""
         measured = self._measured("gain_map", rows, columns)
         if measured is not None:
             return measured
         # Five standard deviations at the largest spread still leave a positive gain.
         return self.gain_e_per_count * (1 + self.gain_spread * np.clip(self.pattern("gain", rows, columns), -4.5, 4.5))
 
-    def _read_noises(self, rows: int, columns: int) -> Map:
+    def read_noises(self, rows: int, columns: int) -> Map:
+        """Return the standard deviation of the region's pixels in electrons, (Y, X)."""
         measured = self._measured("read_noise_map", rows, columns)
         if measured is not None:
             return measured

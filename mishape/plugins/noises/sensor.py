@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Annotated
+from typing import Annotated, Any, NamedTuple, Self
 
 import numpy as np
-from numpy.random import Generator
 from numpy.typing import NDArray
 from pydantic import Field
 
-from mishape.engine.component import Real, Whole
+from mishape.engine.arrays import like, place
+from mishape.engine.component import Keyed, Real, Whole
+from mishape.engine.recent import Recent
 from mishape.engine.seeding import Stage, stream
 from mishape.engine.types import Array
-from mishape.plugins.noises.detector import Detector, Map, digitized
+from mishape.plugins.noises.detector import Detector, Map
 
 TILE_PX = 256
 """The sensor's maps are drawn in tiles of this size, so that a pixel is the same in every region of interest."""
@@ -23,10 +24,39 @@ _CACHED_TILES = 512  # of 256 kB: four maps of a 2048 x 2048 sensor take 256
 Pixel = Annotated[Whole, Field(ge=0, le=MAX_SENSOR_PX)]
 
 
+class SensorMaps(NamedTuple):
+    """The fixed pattern of a region of interest, each (Y, X) float64."""
+
+    response: Map
+    """Relative sensitivity, mean 1."""
+    gain_e_per_count: Map
+    offset: Map
+    """Counts in the dark, without dark current."""
+    read_noise_e: Map
+    """Standard deviation, electrons."""
+
+
+class _Pixels(NamedTuple):
+    """What an image's pixels do, each (Y, X), where the image is and in its float type."""
+
+    electrons_per_photon: Array
+    read_noise_e: Array
+    counts_per_e: Array
+    offset: Array
+
+    @classmethod
+    def of(cls, qe: float, maps: SensorMaps, light: Array) -> Self:
+        made = (qe * maps.response, maps.read_noise_e, 1 / maps.gain_e_per_count, maps.offset)
+        return cls(*(like(values, light) for values in made))
+
+
+_remembered: Recent[_Pixels] = Recent(1 << 28, lambda pixels: 32 * pixels.offset.shape[0] * pixels.offset.shape[1])
+
+
 class Camera(Detector):
     """A camera after the linear model of the EMVA 1288 standard, up to the electrons held and from there to counts.
 
-    Each camera says its own dark current and full well.
+    Each camera says its own dark current, full well, gain and read noise.
     """
 
     qe: Real = Field(default=0.9, gt=0, le=1)
@@ -36,6 +66,8 @@ class Camera(Detector):
     """Exposure time in ms, up to 1e6; only the dark current depends on it. Default 100, usual for live cells."""
     dark_current_e_per_s: Real
     full_well_e: Real
+    gain_e_per_count: Real
+    read_noise_e: Real
     offset: Real = Field(default=100.0, ge=0, le=65535)
     """Counts of a dark pixel; 0 to 65535. Default 100, customary."""
     offset_spread: Real = Field(default=2.0, ge=0, le=1000)
@@ -53,7 +85,7 @@ class Camera(Detector):
 
     @property
     def dark_e(self) -> float:
-        """Mean dark electrons per pixel and exposure."""
+        """Mean electrons per pixel and exposure in the dark."""
         return self.dark_current_e_per_s * self.exposure_ms * 1e-3
 
     def response(self, rows: int, columns: int) -> Map:
@@ -64,19 +96,43 @@ class Camera(Detector):
         """Return the counts of the region's pixels in the dark, (Y, X), without dark current."""
         return self.offset + self.offset_spread * self.pattern("offset", rows, columns)
 
-    def collect(self, photons: Array, rng: Generator, induced_e: float = 0.0) -> NDArray[np.float64]:
-        """Return the electrons held, (Z, Y, X): light * QE * response -> + dark + induced -> Poisson -> full well."""
-        light = self.fluorescence(photons)
-        background = self.background_light(light, rng)
-        expected = (light + background) * self.qe * self.response(*light.shape[1:]) + (self.dark_e + induced_e)
-        return np.minimum(rng.poisson(expected), self.full_well_e)
+    def gains(self, rows: int, columns: int) -> Map:
+        """Return the electrons per count of the region's pixels, (Y, X)."""
+        return np.full((rows, columns), self.gain_e_per_count)
 
-    def convert(
-        self, electrons: Map, read_noise_e: float | Map, gain_e_per_count: float | Map, rng: Generator
-    ) -> NDArray[np.uint16]:
-        """Return counts: electrons -> + read noise -> / gain + offset -> round -> clip to the bit depth."""
-        read = electrons + read_noise_e * rng.standard_normal(electrons.shape)
-        return digitized(read / gain_e_per_count + self.offsets(*electrons.shape[1:]), self.bit_depth)
+    def read_noises(self, rows: int, columns: int) -> Map:
+        """Return the standard deviation of the region's pixels in electrons, (Y, X)."""
+        return np.full((rows, columns), self.read_noise_e)
+
+    def maps(self, rows: int, columns: int) -> SensorMaps:
+        """Return the fixed pattern of the region of interest of this size.
+
+        Raises
+        ------
+        MishapeError
+            If a measured map does not hold the region.
+        """
+        makers = (self.response, self.gains, self.offsets, self.read_noises)
+        return SensorMaps(*(make(rows, columns) for make in makers))
+
+    def _pixels(self, light: Array) -> _Pixels:
+        """Return the pixels of an image, remembered in its library, float type and place."""
+        rows, columns = light.shape[-2:]
+        key = (Keyed(type(self), self.digest, self), rows, columns, place(light), str(light.dtype))
+        return _remembered.get(key, lambda: _Pixels.of(self.qe, self.maps(rows, columns), light))
+
+    def record(self, light: Array, background: Array | float, draws: Any) -> Array:
+        """Return counts: light * QE * response -> + dark -> Poisson -> full well -> gain -> read noise -> converter."""
+        pixels = self._pixels(light)
+        light += background
+        light *= pixels.electrons_per_photon
+        light += self.dark_e
+        electrons = self.multiply(draws.poisson(light, self.full_well_e), draws)
+        return draws.digitize(electrons, pixels.read_noise_e, pixels.counts_per_e, pixels.offset, 2**self.bit_depth - 1)
+
+    def multiply(self, electrons: Array, draws: Any) -> Array:
+        """Return the electrons that reach the amplifier."""
+        return electrons
 
     def pattern(self, name: str, rows: int, columns: int) -> Map:
         """Return standard normal values that belong to the sensor's pixels, (rows, columns)."""
