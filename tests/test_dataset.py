@@ -538,3 +538,45 @@ def test_an_array_that_does_not_fit_says_that_the_disk_is_full(tmp_path: Path) -
     assert (
         f"DatasetError: the disk is full: '{tmp_path / 'a.npy'}' could not be written (File too large)" in done.stderr
     )
+
+
+def test_the_code_path_is_part_of_a_dataset(
+    sphere_scene: dict[str, Any], tmp_path: Path, use_path: Callable[[str], None]
+) -> None:
+    """A run on another path is refused with what to do; `verify` says so in place of calling every image different."""
+    spec = mishape.load_spec(sphere_scene)
+    told = {
+        "core": "code path: core there, fast here (set the environment variable MISHAPE_FAST=0)",
+        "fast": "code path: fast there, core here (pip install 'mishape[fast]', and do not set MISHAPE_FAST=0)",
+    }
+    for path, other in (("fast", "core"), ("core", "fast")):
+        use_path(path)
+        dataset = mishape.generate(spec, tmp_path / path)
+        assert json.loads((tmp_path / path / "dataset.json").read_text())["code_path"] == path
+        assert ("numba" in dataset.manifest.versions) == (path == "fast")
+        assert not mishape.verify(dataset).faults
+        use_path(other)
+        with pytest.raises(mishape.DatasetError) as refused:
+            mishape.generate(spec, tmp_path / path)
+        assert str(refused.value).splitlines()[1:-1] == ["  " + told[path]]
+        verdict = mishape.verify(dataset)
+        assert verdict.remade == []
+        assert verdict.faults == [f"no sample can be made anew: {told[path]}; all files are as they were written"]
+        assert not mishape.verify(dataset, remake=0).faults
+    images = [np.stack([item["epi.image"] for item in mishape.open_dataset(tmp_path / path)]) for path in told]
+    assert np.mean(images[0] != images[1]) > 0.5
+    assert images[0].mean() == pytest.approx(images[1].mean(), rel=0.02)
+
+
+def test_a_manifest_of_before_there_were_two_paths(
+    sphere_scene: dict[str, Any], tmp_path: Path, use_path: Callable[[str], None]
+) -> None:
+    use_path("core")
+    mishape.generate(mishape.load_spec(sphere_scene), tmp_path / "d")
+    path = tmp_path / "d" / "dataset.json"
+    manifest = json.loads(path.read_text())
+    del manifest["code_path"]
+    path.write_text(json.dumps(manifest))
+    dataset = mishape.open_dataset(tmp_path / "d")
+    assert dataset.manifest.code_path == "core"
+    assert not mishape.verify(dataset).faults
