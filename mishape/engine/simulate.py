@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -59,7 +58,7 @@ def _field(scene: Scene, tile: int) -> Sample:
         number: sources[number].moved(pose.rotation, pose.offset_nm, pose.scale) for number, pose in poses.items()
     }
     labels = {number: _label(scene, things[number], shape) for number, shape in shapes.items()}
-    emitters = montage.together(_owned(labels))
+    emitters = montage.together([replace(part, owner=np.full(len(part), number)) for number, part in labels.items()])
     views = {name: view for name, view in scene.views.items() if tile < view.tiles}
     photons = {name: _photons(scene, name, emitters) for name in views}
     field = Sample(scene.model_copy(update={"views": views}), sources, poses, shapes, emitters, photons, {})
@@ -72,10 +71,6 @@ def _source(scene: Scene, thing: SceneObject) -> Shape:
 
 def _label(scene: Scene, thing: SceneObject, shape: Shape) -> Emitters:
     return thing.labeler.label(shape, stream(scene.seed, scene.sample, Stage.LABEL, thing.path))
-
-
-def _owned(labels: Mapping[int, Emitters]) -> list[Emitters]:
-    return [replace(part, owner=np.full(len(part), number)) for number, part in labels.items()]
 
 
 def _photons(scene: Scene, name: str, emitters: Emitters) -> NDArray[np.floating]:
