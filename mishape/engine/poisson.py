@@ -52,7 +52,10 @@ def poisson(expected: Means, rng: Generator) -> Means:
 
         return compiled_noise.poisson(means, rng).reshape(np.shape(expected))
     counts = np.empty_like(means)
-    if means.size and means.min() >= LEAST and means.max() <= MOST:
+    least, most = (means.min(), means.max()) if means.size else (0, 0)
+    if most < LEAST:
+        counts[:] = rng.poisson(means)
+    elif least >= LEAST and most <= MOST:
         _expand(means, counts, rng)
     else:
         few, many = means < LEAST, means > MOST
