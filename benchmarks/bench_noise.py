@@ -1,7 +1,8 @@
 """CPU time of noise on one core: Poisson numbers beside numpy's, and whole detectors, on each code path.
 
 3 planes of 128 x 128 pixels: even light for the Poisson numbers, a spot of 300 photons on a background of 100 (10 for
-the photomultiplier) for the detectors. Photons are float32, as imaging makes them. The code that draws on a GPU was not run on one.
+the photomultiplier) for the detectors. Photons are float32, as imaging makes them. The code for devices was run on no
+GPU.
 """
 
 from __future__ import annotations
