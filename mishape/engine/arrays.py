@@ -173,18 +173,20 @@ def outer(one: Array, other: Array) -> Array:
     return one[:, :, None] * other[:, None, :]
 
 
-def multipliers(host: NDArray[Any], reference: Array) -> Array:
-    """Return (K, rows, columns) numbers in the form that `weighted_sum` takes them.
+def split(terms: Array, real_weights: bool) -> Array:
+    """Return complex terms in the form that `weighted_sum` takes them.
 
-    On the host real ones stand twice, for the real and the imaginary part of what they multiply.
+    On the host real weights multiply the real and the imaginary parts apart, which lie one after the other: (2, ...).
     """
-    paired = np.repeat(host, 2, axis=-1) if is_host(reference) and host.dtype.kind == "f" else host
-    return like(paired, reference)
+    if isinstance(terms, np.ndarray) and real_weights:
+        return np.stack([terms.real, terms.imag])
+    return terms
 
 
 def weighted_sum(weights: Array, terms: Array) -> Array:
-    """Sum over k of weights[k] * terms[..., k, :, :], with weights from `multipliers` and complex terms."""
+    """Sum over k of weights[k] * terms[..., k, :, :], with complex terms from `split`."""
     if isinstance(terms, np.ndarray) and weights.dtype.kind == "f":
-        # Pairs of real numbers: no complex products, no copy of the terms.
-        return np.einsum("...kyx,kyx->...yx", terms.view(weights.dtype), weights).view(terms.dtype)
+        total = np.empty((*terms.shape[1:-3], *terms.shape[-2:]), np.result_type(terms.dtype, 1j))
+        total.real, total.imag = (np.einsum("...kyx,kyx->...yx", part, weights) for part in terms)
+        return total
     return namespace(weights, terms).sum(weights * terms, axis=-3)

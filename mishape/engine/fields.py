@@ -72,7 +72,7 @@ def fast_images(microscope: PSFMicroscope, batch: Sequence[Emitters], grid: Grid
     while start < len(batch):
         part = batch[start : start + size]
         try:
-            _fill(images[start : start + len(part)], microscope, part, grid)
+            _fill(images[start : start + len(part), ...], microscope, part, grid)
         except Exception as error:
             if not arrays.is_out_of_memory(error):
                 raise
@@ -92,7 +92,7 @@ def _fill(images: Array, microscope: PSFMicroscope, batch: Sequence[Emitters], g
         return
     lots = [*lots_of(Keyed.of(microscope), batch, grid)]
     for tile in _tiles(grid, lots, microscope):
-        seen = [near for lot in lots if len((near := _near(lot, tile, grid)).photons)]
+        seen = [near for lot in lots if len(near := _near(lot, tile, grid))]
         if seen:
             rows, columns = (
                 slice(first, first + n) for first, n in zip((tile.top, tile.left), tile.shape, strict=True)
@@ -142,13 +142,14 @@ def _field(shape: tuple[int, int], grid: Grid, lots: Sequence[Lot], microscope: 
 def _tile_image(lots: Sequence[Lot], tile: Tile, microscope: PSFMicroscope, grid: Grid, images: int) -> Array:
     """Return a tile's part of the images: (images, planes, rows, columns)."""
     field = _field(tile.shape, grid, lots, microscope, _beyond(lots, tile, grid))
-    integrated = microscope.integrated_axes()
+    correction = arrays.like(field.correction(microscope.integrated_axes()), lots[0].photons)
     spectra = arrays.zeros((images, grid.shape[0], *field.spectrum_shape), lots[0].photons, complex_numbers=True)
     for lot in lots:
         name = (lot.name, field, arrays.place(lot.photons))
-        operator = _operators.get(name, partial(Operator, lot.modes, field, integrated, lot.photons))
+        operator = _operators.get(name, partial(Operator, lot.modes, field, lot.photons))
         operator.add_to(spectra, _maps(lot, operator, images))
-    return field.inverse(spectra * operator.correction)
+    planes = [field.inverse(spectra[:, plane, ...] * correction) for plane in range(grid.shape[0])]
+    return arrays.namespace(spectra).stack(planes, axis=1)
 
 
 def _beyond(lots: Sequence[Lot], tile: Tile, grid: Grid) -> float:
@@ -165,13 +166,11 @@ def _beyond(lots: Sequence[Lot], tile: Tile, grid: Grid) -> float:
 
 
 def _maps(lot: Lot, operator: Operator, images: int) -> Array:
-    """Spread a lot's emitters, weighted by the modes' values at their z, some at a time."""
+    """Spread a lot's emitters, some at a time."""
     total = None
-    for start in range(0, len(lot.photons), EMITTERS_AT_ONCE):
-        part = slice(start, start + EMITTERS_AT_ONCE)
+    for start in range(0, len(lot), EMITTERS_AT_ONCE):
+        part = slice(start, min(start + EMITTERS_AT_ONCE, len(lot)))
         xyz = lot.xyz_nm[part, :]
-        values = operator.values(xyz[:, 2]) * lot.photons[part, None]
-        image = lot.image[part] if images > 1 else None
-        maps = operator.field.maps(xyz[:, 0], xyz[:, 1], values, image, images)
+        maps = operator.maps(xyz, lot.photons[part], lot.image[part] if images > 1 else None, images)
         total = maps if total is None else total + maps
     return total

@@ -96,13 +96,16 @@ class PSFMicroscope(Component):
         """Return the world z that is in focus at each plane; the same where refractive indices match."""
         return planes_nm
 
+    def check_emitters(self, emitters: Emitters) -> None:
+        """Raise an `EmitterError` if there are emitters that the microscope cannot see where they are."""
+
     def image(self, emitters: Emitters, grid: Grid) -> Array:
         """Return (Z, Y, X) expected photons, in the array library and on the device of the emitters.
 
         On the host they are float32, elsewhere of the dtype of the emitters' photons. With torch they are
         differentiable with respect to the emitters' positions and photons.
         """
-        return fast_images(self, [emitters], grid)[0]
+        return self.image_many([emitters], grid)[0, ...]
 
     def image_many(self, batch: Sequence[Emitters], grid: Grid) -> Array:
         """Return (N, Z, Y, X) expected photons of N sets of emitters of one array library and device.
@@ -114,4 +117,6 @@ class PSFMicroscope(Component):
         MishapeError
             If a device has too little memory for one image.
         """
+        for emitters in batch:
+            self.check_emitters(emitters)
         return fast_images(self, batch, grid)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mishape.engine.spreading import Window
-from mishape.engine.types import Points
+from mishape.engine.types import Array, Points
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,9 @@ class Axis:
         """Of those, how many from the first on emitters can touch."""
         return self.finer * (self.pixels + 2 * self.lead)
 
-    def place(self, nm: float | Points) -> Points:
+    def place(self, nm: Array) -> Array:
         """Return where on the spreading grid a distance from the field's middle lies, in points."""
-        return np.asarray((nm / self.pixel_nm + (self.pixels - 1) / 2 + self.lead) * self.finer)
+        return (nm / self.pixel_nm + ((self.pixels - 1) / 2 + self.lead)) * self.finer
 
     def frequencies(self) -> Points:
         """Return -band .. band in waves per period."""

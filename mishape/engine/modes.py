@@ -149,7 +149,7 @@ def _bands(psf: Points, sampling: Sampling, quality: Quality) -> Points:
     """Return the frequency, cycles per nm, beyond which each plane's transfer functions stay weak at all z."""
     frequencies = np.linspace(0, sampling.highest_per_nm, FREQUENCIES)
     strength = sampling.strength(psf, frequencies).max(axis=1)
-    return np.array([frequencies[band_end(row, quality.band_level * strength.max())] for row in strength])
+    return np.array([frequencies[band_end(plane, quality.band_level * strength.max())] for plane in strength])
 
 
 def band_end(strength: Points, level: float) -> int:

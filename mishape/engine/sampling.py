@@ -28,7 +28,8 @@ HIGHEST_PER_GRAIN = 1.25
 FREQUENCIES_PER_REACH = 8
 """Steps of a transfer function per 1 / reach: a function that is 0 beyond the reach varies no faster than two."""
 READINGS_PER_STEP = 8
-"""Readings of a radial transfer function per step, linear between: 1e-3 off for light at the reach itself."""
+"""Readings of a radial transfer function per step, linear between: 1e-3 off, at most, for light at the reach itself,
+and less nearer by."""
 FADE = 0.1
 """Transfer functions fade to 0 over this part of the band beyond its end: were they cut, an image would depend on which
 frequencies its grid happens to have."""
@@ -41,6 +42,11 @@ class Transfer(ABC):
     @abstractmethod
     def nbytes(self) -> int:
         """Memory that they fill."""
+
+    @property
+    @abstractmethod
+    def is_real(self) -> bool:
+        """Whether they are real numbers, as those of functions that are symmetric about the axis."""
 
     @abstractmethod
     def at(self, plane: int, rows: Points, columns: Points) -> NDArray[Any]:
@@ -105,7 +111,7 @@ class RadialSampling(Sampling):
         return (edges[:-1, None] + half * (nodes + 1)).ravel(), np.tile(half * weights, panels)
 
     def strength(self, functions: Points, frequencies: Points) -> Points:
-        return np.abs(self._hankel(functions, frequencies))
+        return np.asarray(np.abs(self._hankel(functions, frequencies)))
 
     def _hankel(self, functions: Points, frequencies: Points) -> Points:
         """Return the integral of 2 pi r h(r) J_0(2 pi f r)."""
@@ -117,38 +123,39 @@ class RadialSampling(Sampling):
     def transfer(self, functions: Points, bands_per_nm: Points) -> Transfer:
         step = 1 / (FREQUENCIES_PER_REACH * self.reach_nm)
         end = (1 + FADE) * float(bands_per_nm.max())
-        coarse = self._hankel(functions, step * np.arange(math.ceil(end / step) + 4))
+        coarse = self._hankel(functions, step * np.arange(math.ceil(end / step) + 4, dtype=np.float64))
         place = np.arange(READINGS_PER_STEP * (coarse.shape[-1] - 3)) / READINGS_PER_STEP
         reader = table_reader(place[:, None], coarse.shape[-1])
         fine = (reader @ coarse.reshape(-1, coarse.shape[-1]).T).T.reshape(*coarse.shape[:-1], -1)
-        faded = fine * _fade(place * step, bands_per_nm[:, None])[:, None, :]
-        return RadialTransfer(np.ascontiguousarray(faded, dtype=np.float32), step / READINGS_PER_STEP)
+        ended = fine * faded(place * step, bands_per_nm[:, None])[:, None, :]
+        table = np.ascontiguousarray(ended, dtype=np.float32)
+        return RadialTransfer(table, np.diff(table, append=0), step / READINGS_PER_STEP)
 
 
-def _fade(frequency: Any, band_per_nm: Any) -> Any:
+def faded(frequency: Any, band_per_nm: Any) -> Any:
     """Return 1 up to a band's end, falling to 0 as a squared cosine over FADE of it."""
     return np.cos(math.pi / 2 * np.clip((frequency / band_per_nm - 1) / FADE, 0, 1)) ** 2
 
 
 @dataclass(frozen=True)
 class RadialTransfer(Transfer):
-    """Transfer functions along the radius: (planes, rank, n) at steps per nm."""
+    """Transfer functions along the radius: (planes, rank, n) and their change to the next, at steps per nm."""
 
     table: NDArray[np.float32]
+    change: NDArray[np.float32]
     step_per_nm: float
+    is_real = True
 
     @property
     def nbytes(self) -> int:
-        return self.table.nbytes
+        return 2 * self.table.nbytes
 
     def at(self, plane: int, rows: Points, columns: Points) -> NDArray[np.float32]:
-        place = np.hypot(rows[:, None], columns) / self.step_per_nm
-        below = np.minimum(place.astype(np.int32), self.table.shape[-1] - 2)
-        share = np.clip(place - below, 0, 1).astype(np.float32)
-        table = self.table[plane]
-        found: NDArray[np.float32] = (
-            np.take(table, below, axis=-1) * (1 - share) + np.take(table, below + 1, axis=-1) * share
-        )
+        place = np.minimum(np.hypot(rows[:, None], columns) / self.step_per_nm, self.table.shape[-1] - 1.001)
+        below = place.astype(np.intp)
+        found: NDArray[np.float32] = np.take(self.change[plane], below, axis=-1)
+        found *= (place - below).astype(np.float32)
+        found += np.take(self.table[plane], below, axis=-1)
         return found
 
 
@@ -160,7 +167,7 @@ class SquareSampling(Sampling):
         """The places along each axis, nm."""
         step = self.grain_nm / SAMPLES_PER_GRAIN
         half = math.ceil(self.reach_nm / step)
-        return step * np.arange(-half, half + 1)
+        return step * np.arange(-half, half + 1, dtype=np.float64)
 
     @cached_property
     def xy_nm(self) -> tuple[Points, Points]:
@@ -178,7 +185,7 @@ class SquareSampling(Sampling):
         """Along the two axes and the two diagonals."""
         side = len(self.along_nm)
         images = (functions * self.area_nm2).reshape(-1, side, side)
-        found = np.zeros((len(images), len(frequencies)))
+        found: Points = np.zeros((len(images), len(frequencies)))
         for angle in (0.0, math.pi / 4, math.pi / 2, 3 * math.pi / 4):
             along = np.multiply.outer(frequencies, self.along_nm)
             along_x, along_y = (np.exp(-2j * math.pi * share * along) for share in (math.cos(angle), math.sin(angle)))
@@ -199,6 +206,7 @@ class SquareTransfer(Transfer):
     functions: NDArray[np.complex64]
     along_nm: Points
     bands_per_nm: Points
+    is_real = False
 
     @property
     def nbytes(self) -> int:
@@ -208,6 +216,6 @@ class SquareTransfer(Transfer):
         along_y, along_x = (
             np.exp(-2j * math.pi * np.multiply.outer(f, self.along_nm)).astype(np.complex64) for f in (rows, columns)
         )
-        fade = _fade(np.hypot(rows[:, None], columns), float(self.bands_per_nm[plane]))
+        fade = faded(np.hypot(rows[:, None], columns), float(self.bands_per_nm[plane]))
         found: NDArray[np.complex64] = along_y @ self.functions[plane] @ along_x.T * fade.astype(np.float32)
         return found

@@ -24,8 +24,8 @@ from mishape.engine.types import Array, Emitters, Grid, Points
 if TYPE_CHECKING:
     from mishape.engine.imaging import PSFMicroscope
 
-DEPTH = 6.7
-"""Depth of a slab, in axial half widths of the PSF (2 um at NA 1.4). An emitter's own z decides which modes image it,
+DEPTH = 5.4
+"""Depth of a slab, in axial half widths of the PSF (1.6 um at NA 1.4). An emitter's own z decides which modes image it,
 so the image of many emitters is exactly the sum of the images of each."""
 MODES_BYTES = 1 << 28
 """Memory that a process keeps modes in."""
@@ -56,6 +56,9 @@ class Lot:
     xyz_nm: Array
     photons: Array
     image: Array
+
+    def __len__(self) -> int:
+        return int(self.photons.shape[0])
 
     def taken(self, numbers: Array) -> Lot:
         """Return some of them."""
@@ -132,7 +135,7 @@ def outline_of(key: Keyed, grid: Grid) -> Outline:
         if detail == 4 or strength[-1] <= quality.band_level * strength.max():
             break
     end = frequencies[band_end(strength, quality.detail_level * strength.max())]
-    finer = max(1, math.ceil(end * grid.pixel_nm / quality.window.band_limit - 1e-9))
+    finer = max(1, math.ceil(end * grid.pixel_nm / quality.detail_limit - 1e-9))
     return Outline(extent, plane_nm, lateral_nm / detail, finer)
 
 

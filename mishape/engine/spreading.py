@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mishape.engine import arrays
 from mishape.engine.types import Array, Points
@@ -30,8 +31,8 @@ class Window:
     width
         Grid points that a point touches along each axis.
     band_limit
-        Cycles per grid point, below 0.5, up to which the spectrum stays right. The first alias of the highest
-        frequency, 1 - band_limit, falls where the window's spectrum stops decaying.
+        Cycles per grid point, below 0.5, up to which the spectrum stays right: the first alias of this frequency,
+        1 - band_limit, falls where the window's spectrum stops decaying. A lower limit lets less light alias.
     """
 
     width: int
@@ -53,6 +54,11 @@ class Window:
         ratio = np.where(np.abs(root) > 1e-8, np.sinh(root) / np.where(root == 0, 1, root), 1.0)
         return np.asarray(self.width * ratio.real / np.i0(self.beta))
 
+    @property
+    def coefficients(self) -> NDArray[np.float32]:
+        """(degree + 1, width), lowest power first: of the polynomials in t from -1 to 1 that the values follow."""
+        return _polynomials(self)
+
     def weights(self, position: Array, reference: Array) -> tuple[Array, Array]:
         """Return the first grid point that each point touches along one axis, and how much of it each takes.
 
@@ -71,18 +77,15 @@ class Window:
         first = xp.ceil(position - self.width / 2)
         t = xp.astype(2 * (first - position) + (self.width - 1), reference.dtype)
         powers = [xp.ones_like(t), t]
-        coefficients = arrays.like(_polynomials(self), reference)
+        coefficients = arrays.like(self.coefficients, reference)
         while len(powers) < coefficients.shape[0]:
             powers.append(powers[-1] * t)
         return first, xp.stack(powers, axis=-1) @ coefficients
 
 
 @lru_cache(maxsize=32)
-def _polynomials(window: Window) -> Points:
-    """Return (degree + 1, width) coefficients of the window's values: of t from -1 to 1, lowest power first.
-
-    They interpolate at Chebyshev nodes, with the least degree that keeps POLYNOMIAL_ERROR.
-    """
+def _polynomials(window: Window) -> NDArray[np.float32]:
+    """Interpolate the window's values at Chebyshev nodes, with the least degree that keeps POLYNOMIAL_ERROR."""
     fine = np.linspace(-1, 1, 101)
     first = -window.width / 2 + np.arange(window.width)
 
@@ -94,4 +97,4 @@ def _polynomials(window: Window) -> Points:
         coefficients = np.linalg.solve(np.vander(nodes, increasing=True), exact(nodes))
         if np.abs(np.vander(fine, degree + 1, increasing=True) @ coefficients - exact(fine)).max() < POLYNOMIAL_ERROR:
             break
-    return coefficients
+    return coefficients.astype(np.float32)

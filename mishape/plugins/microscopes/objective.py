@@ -15,7 +15,7 @@ from mishape.engine.errors import EmitterError
 from mishape.engine.imaging import PSFMicroscope
 from mishape.engine.media import Media
 from mishape.engine.optics import Optics, radial_psf
-from mishape.engine.types import Array, Emitters, Grid, Points
+from mishape.engine.types import Emitters, Points
 from mishape.engine.wording import problem
 
 Index = Annotated[Real, Field(ge=1, le=2)]
@@ -159,14 +159,8 @@ class Objective(PSFMicroscope):
             return planes_nm
         return np.array([_sharp_nm(Keyed.of(self), float(plane)) for plane in planes_nm])
 
-    def image(self, emitters: Emitters, grid: Grid) -> Array:
-        """Return (Z, Y, X) expected photons.
-
-        Raises
-        ------
-        EmitterError
-            If an emitter lies below the coverslip and the sample's index is not the coverslip's.
-        """
+    def check_emitters(self, emitters: Emitters) -> None:
+        """Raise an `EmitterError` if one lies below the coverslip and the sample's index is not the coverslip's."""
         media = self.media
         if len(emitters) and media.sample != media.coverslip:
             lowest_nm = float(arrays.namespace(emitters.xyz_nm).min(emitters.xyz_nm[:, 2]))
@@ -175,7 +169,6 @@ class Objective(PSFMicroscope):
                     f"an emitter at z {lowest_nm:.0f} nm lies below the coverslip, which is at {0 - self.depth_nm:g} "
                     f"nm: raise the microscope's depth_nm to at least {-lowest_nm:.0f}, or move the objects up"
                 )
-        return super().image(emitters, grid)
 
 
 @lru_cache(maxsize=1024)
