@@ -12,6 +12,10 @@ from mishape.engine.fast import compiled
 from mishape.engine.types import Points
 
 
+LANES = 8
+"""Numbers that the processor adds at once: ranks are filled up to a multiple of it."""
+
+
 def spread_emitters(
     rows: Points,
     columns: Points,
@@ -21,7 +25,7 @@ def spread_emitters(
     axial: NDArray[np.float32],
     shape: tuple[int, int],
 ) -> NDArray[np.float32]:
-    """Return the maps of emitters, (rows, columns, rank): each summed in the order of the emitters.
+    """Return the maps of emitters, (rank, rows, columns): each summed in the order of the emitters.
 
     Parameters
     ----------
@@ -38,9 +42,13 @@ def spread_emitters(
     shape
         Rows and columns.
     """
-    out = np.zeros((*shape, axial.shape[1]), np.float32)
-    _kernel()(rows, columns, z_cells, photons, coefficients, axial, out)
-    return out
+    rank = axial.shape[1]
+    lanes = -(-rank // LANES) * LANES
+    padded = np.zeros((len(axial), lanes), np.float32)
+    padded[:, :rank] = axial
+    out = np.zeros((*shape, lanes), np.float32)
+    _kernel()(rows, columns, z_cells, photons, coefficients, padded, out)
+    return np.ascontiguousarray(np.moveaxis(out[..., :rank], -1, 0))
 
 
 @cache

@@ -18,7 +18,7 @@ from mishape.engine import arrays
 from mishape.engine.component import Keyed
 from mishape.engine.errors import MishapeError
 from mishape.engine.lattice import axis_of
-from mishape.engine.operators import Field, Operator
+from mishape.engine.operators import Field, Operator, correction_of
 from mishape.engine.quality import QUALITIES
 from mishape.engine.recent import Recent
 from mishape.engine.slabs import Lot, lots_of, outline_of
@@ -142,7 +142,7 @@ def _field(shape: tuple[int, int], grid: Grid, lots: Sequence[Lot], microscope: 
 def _tile_image(lots: Sequence[Lot], tile: Tile, microscope: PSFMicroscope, grid: Grid, images: int) -> Array:
     """Return a tile's part of the images: (images, planes, rows, columns)."""
     field = _field(tile.shape, grid, lots, microscope, _beyond(lots, tile, grid))
-    correction = arrays.like(field.correction(microscope.integrated_axes()), lots[0].photons)
+    correction = arrays.like(correction_of(field, microscope.integrated_axes()), lots[0].photons)
     spectra = arrays.zeros((images, grid.shape[0], *field.spectrum_shape), lots[0].photons, complex_numbers=True)
     for lot in lots:
         name = (lot.name, field, arrays.place(lot.photons))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,21 +98,21 @@ class Field:
         whole = xp.concat([empty(turns * period - band), spectra, empty(turns * period - band - 1)], axis=-2)
         return xp.sum(xp.reshape(whole, (*spectra.shape[:-2], 2 * turns, period, spectra.shape[-1])), axis=-3)
 
-    def correction(self, integrated: tuple[bool, bool]) -> NDArray[np.float64]:
-        """Return what the kept frequencies are multiplied by: pixels integrated, the window's spectrum divided out.
 
-        What is left of transfer functions at the spreading grid's own limit fades out before it.
+@lru_cache(maxsize=256)
+def correction_of(field: Field, integrated: tuple[bool, bool]) -> NDArray[np.float64]:
+    """Return what a field's kept frequencies are multiplied by: pixels integrated, the window's spectrum divided out.
 
-        A pixel that integrates over its height (y) or width (x) weights by its own transform there; np.sinc(x) is
-        sin(pi x) / (pi x).
-        """
-        factors = []
-        for axis, integrates in zip((self.rows, self.columns), integrated, strict=True):
-            waves = axis.frequencies()
-            pixel = np.sinc(waves / axis.period) if integrates else 1.0
-            fade = faded(np.abs(waves) / axis.points, NYQUIST / (1 + FADE))
-            factors.append(pixel * fade / self.window.spectrum(waves / axis.points))
-        return np.asarray(np.multiply.outer(factors[0], factors[1][self.columns.band :]))
+    What is left of transfer functions at the spreading grid's own limit fades out before it. A pixel that integrates
+    over its height (y) or width (x) weights by its own transform there; np.sinc(x) is sin(pi x) / (pi x).
+    """
+    factors = []
+    for axis, integrates in zip((field.rows, field.columns), integrated, strict=True):
+        waves = axis.frequencies()
+        pixel = np.sinc(waves / axis.period) if integrates else 1.0
+        fade = faded(np.abs(waves) / axis.points, NYQUIST / (1 + FADE))
+        factors.append(pixel * fade / field.window.spectrum(waves / axis.points))
+    return np.asarray(np.multiply.outer(factors[0], factors[1][field.columns.band :]))
 
 
 HELD_BYTES = 1 << 26
@@ -170,8 +171,7 @@ class Operator:
             from mishape.engine.fast_spread import spread_emitters
 
             shape, coefficients = (self.field.rows.lit, self.field.columns.lit), self.field.window.coefficients
-            maps = spread_emitters(row, column, cells, photons, coefficients, self.axial, shape)
-            return np.ascontiguousarray(np.moveaxis(maps, -1, 0))[None]
+            return spread_emitters(row, column, cells, photons, coefficients, self.axial, shape)[None]
         return self.field.maps(row, column, self._axial_values(cells) * photons[:, None], image, images)
 
     def _axial_values(self, cells: Array) -> Array:
