@@ -24,8 +24,10 @@ def main(module: str, name: str, given: str, result: str) -> None:
     task = Task.load(Path(given))
     warnings.simplefilter("ignore")  # what other packages warn of is theirs
     try:
-        way = import_module(f"benchmarks.peers.{module}").WAYS[task.modality][name]
-        image, times, set_up = timed(way, task)
+        ways = import_module(f"benchmarks.peers.{module}")
+        for needed in ways.NEEDS:  # what importing takes is no part of the set-up
+            import_module(needed)
+        image, times, set_up = timed(ways.WAYS[task.modality][name], task)
     except ModuleNotFoundError as error:
         print(error.name)
         sys.exit(ABSENT)

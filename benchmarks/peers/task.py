@@ -61,7 +61,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Way:
-    """A way to make the image.
+    """A way to make the image; it stands in its module's WAYS as "package: sampling", by modality.
 
     Parameters
     ----------

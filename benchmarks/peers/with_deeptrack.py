@@ -13,6 +13,7 @@ import numpy as np
 
 from benchmarks.peers.task import TUBE_HALF_DEPTH_NM, Image, Make, Task, Way, voxelised
 
+NEEDS = ("deeptrack",)
 PADDING = 32
 """Pixels beyond the field, against light that wraps around."""
 AXIAL_NM = {1: 100.0, 2: 50.0, 4: 25.0}
@@ -100,12 +101,12 @@ def _image(scene: Any) -> Image:
     return np.asarray(scene.update().resolve())[:, :, 0].T
 
 
-FINEST = "DeepTrack2, volume 4x"
+FINEST = "DeepTrack2: volume 4x"
 WAYS = {
     "widefield": {
         FINEST: Way(partial(volume, sampling=4), runs=0),
-        "DeepTrack2, volume 1x": Way(partial(volume, sampling=1), limit=FINEST),
-        "DeepTrack2, volume 2x": Way(partial(volume, sampling=2), runs=3, limit=FINEST),
-        "DeepTrack2, points": Way(partial(points, sampling=1), runs=0, limit=FINEST),
+        "DeepTrack2: volume 1x": Way(partial(volume, sampling=1), limit=FINEST),
+        "DeepTrack2: volume 2x": Way(partial(volume, sampling=2), runs=3, limit=FINEST),
+        "DeepTrack2: points": Way(partial(points, sampling=1), runs=0, limit=FINEST),
     }
 }

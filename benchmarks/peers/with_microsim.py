@@ -19,6 +19,7 @@ from benchmarks.peers.task import Image, Make, Task, Way, binned, voxelised
 
 EMISSION_NM = {"widefield": 608.0, "confocal": 600.0}
 EXCITATION_NM = 561.0
+NEEDS = ("microsim.schema",)
 DEPTH_STEPS = 8
 """Steps between planes that the volume is deep: its PSF, as deep, then reaches every emitter from every plane."""
 RADII = 6.0
@@ -125,15 +126,15 @@ def _quiet() -> None:
 
 
 def _ways() -> dict[str, Way]:
-    finest, finest_cut = "microsim 8x", "microsim 8x, convolution alone"
+    finest, finest_cut = "microsim: 8x", "microsim, its convolution alone: 8x"
     ways = {
         finest: Way(partial(convolution, sampling=8, radii=None), runs=0),
         finest_cut: Way(partial(convolution, sampling=8), runs=0),
     }
     for sampling, runs in ((1, 9), (2, 5), (4, 3)):
-        ways[f"microsim {sampling}x"] = Way(partial(simulation, sampling=sampling), runs, finest)
+        ways[f"microsim: {sampling}x"] = Way(partial(simulation, sampling=sampling), runs, finest)
         alone = Way(partial(convolution, sampling=sampling), runs, finest_cut)
-        ways[f"microsim {sampling}x, convolution alone"] = alone
+        ways[f"microsim, its convolution alone: {sampling}x"] = alone
     return ways
 
 

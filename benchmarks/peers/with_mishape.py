@@ -6,6 +6,7 @@ from functools import partial
 
 from benchmarks.peers.task import Make, Task, Way
 from benchmarks.peers.work import SCOPES
+from mishape.engine.fast import code_path
 from mishape.engine.types import Emitters, Grid
 
 
@@ -22,6 +23,13 @@ def imaged(task: Task, quality: str) -> Make:
     return lambda: scope.image(emitters, grid)
 
 
+NEEDS = (
+    "scipy.fft",
+    "scipy.interpolate",
+    "scipy.sparse",
+    "scipy.special",
+    *(["numba"] if code_path() == "fast" else []),
+)
 QUALITIES = ("preview", "standard", "exact")
-_WAYS = {f"mishape, {quality}": Way(partial(imaged, quality=quality), 25) for quality in QUALITIES}
+_WAYS = {f"mishape: {quality}": Way(partial(imaged, quality=quality), 25) for quality in QUALITIES}
 WAYS = {"widefield": _WAYS, "confocal": _WAYS}
