@@ -19,8 +19,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
-"""Names of glibc's mallopt: freed memory at the heap's end that is kept, and the size from which on a piece of memory is
-the system's own, which is never kept."""
+"""Names of glibc's mallopt: freed memory at the heap's end that is kept, and the size from which on a piece of memory
+is the system's own, which is never kept."""
 
 
 class Inline:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
-
 from mishape.engine.spreading import Window
-from mishape.engine.types import Array, Points
+from mishape.engine.types import Array
 
 
 @dataclass(frozen=True)
@@ -58,10 +56,6 @@ class Axis:
     def place(self, nm: Array) -> Array:
         """Return where on the spreading grid a distance from the field's middle lies, in points."""
         return (nm / self.pixel_nm + ((self.pixels - 1) / 2 + self.lead)) * self.finer
-
-    def frequencies(self) -> Points:
-        """Return -band .. band in waves per period."""
-        return np.arange(-self.band, self.band + 1.0)
 
 
 def axis_of(

@@ -15,7 +15,7 @@ from mishape.engine.lattice import Axis
 from mishape.engine.modes import CELLS, Modes
 from mishape.engine.sampling import FADE, faded
 from mishape.engine.spreading import Window
-from mishape.engine.types import Array
+from mishape.engine.types import Array, Points
 
 NYQUIST = 0.5
 """The highest frequency that a grid carries, cycles per point."""
@@ -36,8 +36,11 @@ class Field:
 
     @property
     def spectrum_shape(self) -> tuple[int, int]:
-        """Of the frequencies kept: rows -band .. band, columns 0 .. band."""
-        return 2 * self.rows.band + 1, self.columns.band + 1
+        """Of a field's spectrum: rows -band .. band in a Fourier transform's order, zeros between, columns 0 .. band.
+
+        The rows are a whole number of periods.
+        """
+        return -(-(2 * self.rows.band + 1) // self.rows.period) * self.rows.period, self.columns.band + 1
 
     def maps(self, row: Array, column: Array, values: Array, image: Array | None, images: int) -> Array:
         """Spread values on the grid: (images, rank, rows, columns).
@@ -66,53 +69,48 @@ class Field:
         return xp.permute_dims(xp.reshape(cells, (*shape, -1)), (0, 3, 1, 2))
 
     def transformed(self, maps: Array) -> Array:
-        """Return the maps' transforms at the frequencies kept: (..., *spectrum_shape)."""
-        band = self.rows.band
+        """Return the maps' transforms, rows as a Fourier transform orders them, columns 0 .. band."""
         half = arrays.rfft_columns(maps, self.columns.points)[..., : self.columns.band + 1]
-        whole = arrays.fft_rows(half, self.rows.points)
-        return arrays.namespace(maps).concat([whole[..., -band:, :], whole[..., : band + 1, :]], axis=-2)
+        return arrays.fft_rows(half, self.rows.points)
 
-    def inverse(self, spectra: Array) -> Array:
-        """Return the field's pixels from transforms at the frequencies kept: (..., rows, columns).
+    def inverse(self, spectrum: Array) -> Array:
+        """Return the field's pixels from a spectrum: (..., rows, columns).
 
         Frequencies above half a wave per pixel are what pixels alias: along rows they are folded, along columns finer
         pixels are computed and every n-th is kept.
         """
-        rows, columns = self.rows, self.columns
-        along_y = arrays.ifft_rows(self._folded(spectra))[..., rows.lead : rows.lead + rows.pixels, :]
+        xp, rows, columns = arrays.namespace(spectrum), self.rows, self.columns
+        if spectrum.shape[-2] > rows.period:
+            periods = (*spectrum.shape[:-2], -1, rows.period, spectrum.shape[-1])
+            spectrum = xp.sum(xp.reshape(spectrum, periods), axis=-3)
+        along_y = arrays.ifft_rows(spectrum)[..., rows.lead : rows.lead + rows.pixels, :]
         finer = columns.band * 2 // columns.period + 1
         line = arrays.irfft_columns(along_y, finer * columns.period) * finer
         return line[..., finer * columns.lead :: finer][..., : columns.pixels]
 
-    def _folded(self, spectra: Array) -> Array:
-        """Return rows -band .. band in the order of a transform whose length is the period."""
-        xp, period, band = arrays.namespace(spectra), self.rows.period, self.rows.band
-
-        def empty(rows: int) -> Array:
-            return arrays.zeros((*spectra.shape[:-2], rows, spectra.shape[-1]), spectra)
-
-        if 2 * band < period:
-            parts = [spectra[..., band:, :], empty(period - 2 * band - 1), spectra[..., :band, :]]
-            return xp.concat(parts, axis=-2)
-        turns = -(-(band + 1) // period)
-        whole = xp.concat([empty(turns * period - band), spectra, empty(turns * period - band - 1)], axis=-2)
-        return xp.sum(xp.reshape(whole, (*spectra.shape[:-2], 2 * turns, period, spectra.shape[-1])), axis=-3)
-
 
 @lru_cache(maxsize=256)
 def correction_of(field: Field, integrated: tuple[bool, bool]) -> NDArray[np.float64]:
-    """Return what a field's kept frequencies are multiplied by: pixels integrated, the window's spectrum divided out.
+    """Return what a field's spectrum is multiplied by: pixels integrated, the window's own spectrum divided out.
 
     What is left of transfer functions at the spreading grid's own limit fades out before it. A pixel that integrates
     over its height (y) or width (x) weights by its own transform there; np.sinc(x) is sin(pi x) / (pi x).
     """
     factors = []
     for axis, integrates in zip((field.rows, field.columns), integrated, strict=True):
-        waves = axis.frequencies()
+        waves = np.arange(axis.band + 1.0)
         pixel = np.sinc(waves / axis.period) if integrates else 1.0
-        fade = faded(np.abs(waves) / axis.points, NYQUIST / (1 + FADE))
+        fade = faded(waves / axis.points, NYQUIST / (1 + FADE))
         factors.append(pixel * fade / field.window.spectrum(waves / axis.points))
-    return np.asarray(np.multiply.outer(factors[0], factors[1][field.columns.band :]))
+    rows: Points = np.zeros(field.spectrum_shape[0])
+    rows[: len(factors[0])] = factors[0]
+    rows[: -len(factors[0]) : -1] = factors[0][1:]
+    return np.asarray(np.multiply.outer(rows, factors[1]))
+
+
+def is_fast(array: Array) -> bool:
+    """Return whether compiled code works on an array."""
+    return arrays.is_host(array) and code_path() == "fast"
 
 
 HELD_BYTES = 1 << 26
@@ -138,20 +136,27 @@ class Operator:
         self.modes, self.field, self.reference = modes, field, reference
         self.axial = arrays.like(modes.axial, reference)
         self.bands = [self._band(float(end)) for end in modes.ends_per_nm]
-        numbers = modes.axial.shape[1] * sum((2 * rows + 1) * (columns + 1) for rows, columns in self.bands)
+        numbers = modes.axial.shape[1] * sum(2 * (rows + 1) * (columns + 1) for rows, columns in self.bands)
         self.nbytes = 4 * numbers if 4 * numbers <= HELD_BYTES else 0
-        self.held = [self._read(n, -rows, rows + 1) for n, (rows, _) in enumerate(self.bands)] if self.nbytes else None
+        self.held = [self._read(n, 0, rows + 1) for n, (rows, _) in enumerate(self.bands)] if self.nbytes else None
 
     def _band(self, end_per_nm: float) -> tuple[int, int]:
         axes = self.field.rows, self.field.columns
         rows, columns = (max(1, min(axis.band, math.ceil(end_per_nm * axis.length_nm))) for axis in axes)
         return rows, columns
 
-    def _read(self, plane: int, first: int, last: int) -> Array:
-        """Return a plane's transfer functions (rank, rows, columns) up to its band, for rows from first to last."""
-        along_y = np.arange(first, last) / self.field.rows.length_nm
-        along_x = np.arange(self.bands[plane][1] + 1) / self.field.columns.length_nm
-        return arrays.like(self.modes.transfer.at(plane, along_y, along_x), self.reference)
+    def _read(self, plane: int, first: int, last: int) -> tuple[Array, Array]:
+        """Return a plane's transfer functions (rank, rows, columns) for some rows >= 0, and for minus those.
+
+        Columns end with the plane's band. The second are in a Fourier transform's order, without row 0.
+        """
+        field, transfer = self.field, self.modes.transfer
+        along_x = np.arange(self.bands[plane][1] + 1) / field.columns.length_nm
+        waves = np.arange(first, last) / field.rows.length_nm
+        upper = transfer.at(plane, waves, along_x)
+        below = waves[waves > 0][::-1]
+        lower = upper[:, ::-1][:, : len(below)] if transfer.is_real else transfer.at(plane, -below, along_x)
+        return arrays.like(upper, self.reference), arrays.like(np.ascontiguousarray(lower), self.reference)
 
     def maps(self, xyz_nm: Array, photons: Array, image: Array | None, images: int) -> Array:
         """Spread emitters on the grid, weighted by their photons and the v_k at their z: (images, rank, rows, columns).
@@ -167,7 +172,7 @@ class Operator:
         """
         cells = (xyz_nm[:, 2] - self.modes.z_start_nm) / self.modes.z_step_nm
         row, column = self.field.rows.place(xyz_nm[:, 1]), self.field.columns.place(xyz_nm[:, 0])
-        if image is None and arrays.is_host(photons) and code_path() == "fast":
+        if image is None and is_fast(photons):
             from mishape.engine.fast_spread import spread_emitters
 
             shape, coefficients = (self.field.rows.lit, self.field.columns.lit), self.field.window.coefficients
@@ -183,14 +188,25 @@ class Operator:
         return xp.take(self.axial, below, axis=0) * (1 - share) + xp.take(self.axial, below + 1, axis=0) * share
 
     def add_to(self, spectra: Array, maps: Array) -> None:
-        """Add the planes' transforms to (images, planes, *spectrum_shape) from (images, rank, rows, columns) maps."""
-        terms = arrays.split(self.field.transformed(maps), self.modes.transfer.is_real)
-        whole, columns = self.field.rows.band, self.field.columns.band
-        step = 2 * whole + 1 if self.held else max(1, POINTS_AT_ONCE // (columns + 1))
-        for start in range(-whole, whole + 1, step):
+        """Add the planes' spectra to (images, planes, *spectrum_shape) from (images, rank, rows, columns) maps."""
+        terms = self.field.transformed(maps)
+        if self.held and terms.shape[0] == 1 and self.modes.transfer.is_real and is_fast(terms):
+            from mishape.engine.fast_sums import add_weighted
+
+            for plane, transfers in enumerate(self.held):
+                add_weighted(spectra[0, plane], transfers, terms[0])
+            return
+        terms = arrays.split(terms, self.modes.transfer.is_real)
+        step = self.field.rows.band + 1 if self.held else max(1, POINTS_AT_ONCE // self.field.spectrum_shape[1])
+        for start in range(0, self.field.rows.band + 1, step):
             for plane, (rows, columns) in enumerate(self.bands):
-                first, last = max(start, -rows), min(start + step, rows + 1)
-                if first < last:
-                    part = slice(first + whole, last + whole), slice(columns + 1)
-                    transfer = self.held[plane] if self.held else self._read(plane, first, last)
-                    spectra[:, plane, *part] += arrays.weighted_sum(transfer, terms[..., *part])
+                stop = min(start + step, rows + 1)
+                if start < stop:
+                    upper, lower = self.held[plane] if self.held else self._read(plane, start, stop)
+                    self._add(spectra, plane, slice(start, stop), columns, upper, terms)
+                    self._add(spectra, plane, slice(1 - stop, -max(start, 1) + 1 or None), columns, lower, terms)
+
+    def _add(self, spectra: Array, plane: int, rows: slice, columns: int, transfer: Array, terms: Array) -> None:
+        """Add some rows of one plane; negative ones count from the end, in spectra and terms alike."""
+        if transfer.shape[1]:
+            spectra[:, plane, rows, : columns + 1] += arrays.weighted_sum(transfer, terms[..., rows, : columns + 1])
