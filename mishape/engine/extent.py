@@ -11,7 +11,8 @@ from mishape.engine.errors import MishapeError
 from mishape.engine.types import Points
 
 PSF = Callable[[Points, Points, float], Points]
-SAMPLES = 200
+SAMPLES, FIRST_SAMPLES = 200, 24
+"""Places over a range: those that tell the band's ends, and those that tell whether the range holds it."""
 DOUBLINGS = 16
 
 
@@ -44,7 +45,7 @@ def extent_of(psf: PSF, focus_nm: float, unit_nm: float) -> Extent:
         If the PSF has no width: it does not fall off sideways, or is not finite. It may be the same at all z.
     """
     # The brightest radius, not the axis: a PSF may be dark on its axis.
-    radii = unit_nm * np.concatenate([[0.0], np.geomspace(1 / 32, 128, 49)])
+    radii = unit_nm * np.concatenate([[0.0], np.geomspace(1 / 32, 16, 19)])
     low, high = half_maximum_band(lambda z: psf(radii, z, focus_nm).max(axis=1), focus_nm, unit_nm)
     middle = np.array([(low + high) / 2])
     left, right = half_maximum_band(lambda r: psf(np.abs(r), middle, focus_nm)[0], 0.0, unit_nm)
@@ -61,18 +62,29 @@ def half_maximum_band(response: Callable[[Points], Points], center_nm: float, un
     """
     half_width = unit_nm
     for _ in range(DOUBLINGS):
-        place = center_nm + half_width * np.linspace(-1, 1, SAMPLES + 1)
-        values = response(place)
-        if not np.isfinite(values).all():
-            raise MishapeError("this PSF holds NaN or infinity: its formula fails at some place")
-        half = values.max() / 2
-        if half <= 0:
-            raise MishapeError("this PSF is nowhere above 0: return photon fractions per nm^2")
-        above = np.flatnonzero(values >= half)
-        first, last = above[0], above[-1]
-        if first > 0 and last < SAMPLES:
-            low = np.interp(half, values[[first - 1, first]], place[[first - 1, first]])
-            high = np.interp(-half, -values[[last, last + 1]], place[[last, last + 1]])
-            return float(low), float(high)
+        found = None
+        for samples in (FIRST_SAMPLES, SAMPLES):
+            place = center_nm + half_width * np.linspace(-1, 1, samples + 1)
+            found = _band(place, response(place))
+            if found is None:
+                break
+        if found is not None:
+            return found
         half_width *= 2
     return center_nm - half_width, center_nm + half_width
+
+
+def _band(place: Points, values: Points) -> tuple[float, float] | None:
+    """Return where values cross half of their maximum, outermost; nothing if that is beyond the places."""
+    if not np.isfinite(values).all():
+        raise MishapeError("this PSF holds NaN or infinity: its formula fails at some place")
+    half = values.max() / 2
+    if half <= 0:
+        raise MishapeError("this PSF is nowhere above 0: return photon fractions per nm^2")
+    above = np.flatnonzero(values >= half)
+    first, last = above[0], above[-1]
+    if first == 0 or last == len(place) - 1:
+        return None
+    low = np.interp(half, values[[first - 1, first]], place[[first - 1, first]])
+    high = np.interp(-half, -values[[last, last + 1]], place[[last, last + 1]])
+    return float(low), float(high)

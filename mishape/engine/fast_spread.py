@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from mishape.engine.fast import compiled
 from mishape.engine.types import Points
 
-
 LANES = 8
 """Numbers that the processor adds at once: ranks are filled up to a multiple of it."""
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 DEPTH = 5.4
 """Depth of a slab, in axial half widths of the PSF (1.6 um at NA 1.4). An emitter's own z decides which modes image it,
 so the image of many emitters is exactly the sum of the images of each."""
-MODES_BYTES = 1 << 28
+MODES_BYTES = 1 << 30
 """Memory that a process keeps modes in."""
 
 _modes: Recent[Modes] = Recent(MODES_BYTES, lambda modes: modes.nbytes)

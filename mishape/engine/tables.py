@@ -111,12 +111,17 @@ def _about(microscope: PSFMicroscope, **places: Points) -> dict[str, Any]:
         "code": _code_hash(type(microscope)),
         "microscope": microscope.digest,
         "numpy": np.__version__,
-        "scipy": version("scipy"),
+        "scipy": _scipy_version(),
         **{
             name: hashlib.sha256(np.ascontiguousarray(values, np.float64).tobytes()).hexdigest()
             for name, values in places.items()
         },
     }
+
+
+@lru_cache(maxsize=1)
+def _scipy_version() -> str:
+    return version("scipy")
 
 
 @lru_cache(maxsize=256)
