@@ -25,6 +25,7 @@ import mishape
 from mishape.engine.files import canonical, save_array
 from mishape.engine.lock import LOCK, locked
 from mishape.engine.ometiff import pixel_metadata
+from mishape.engine.simulate import simulate_many
 from mishape.engine.types import Grid
 
 
@@ -465,11 +466,11 @@ def test_any_executor_runs_with_one_blas_thread(
 
     counts: list[int] = []
 
-    def watched(*arguments: Any, **options: Any) -> mishape.Sample:
+    def watched(*arguments: Any, **options: Any) -> list[mishape.Sample]:
         counts.extend(info["num_threads"] for info in threadpool_info())
-        return mishape.simulate(*arguments, **options)
+        return simulate_many(*arguments, **options)
 
-    monkeypatch.setattr(shard, "simulate", watched)
+    monkeypatch.setattr(shard, "simulate_many", watched)
     mishape.generate(mishape.load_spec(sphere_scene), tmp_path / "d", executor=Borrowed())
     assert counts
     assert set(counts) == {1}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mishape.engine import hooks, registry
 from mishape.engine.dataset import Dataset
+from mishape.engine.devices import find_device
 from mishape.engine.errors import DatasetError
 from mishape.engine.execute import named_executor
 from mishape.engine.files import disk_errors, remove_leftovers
@@ -30,6 +31,7 @@ def generate(
     workers: int = 1,
     executor: Executor | str | None = None,
     progress: Progress = lambda done, total: None,
+    device: str = "cpu",
 ) -> Dataset:
     """Make a dataset, or the shards that are missing in one that was interrupted.
 
@@ -48,11 +50,15 @@ def generate(
         for more than one worker, else `inline`.
     progress
         Called after each shard with (samples done, samples in all).
+    device
+        Where images are computed: cpu, cuda, cuda:N, torch:cpu, torch:cuda or torch:cuda:N. Several workers share it.
 
     Raises
     ------
     SpecError
         If the scene is wrong.
+    MishapeError
+        If there is no such device.
     DatasetError
         If the folder holds something else or another run works in it, if a library has changed, or if the disk cannot
         be written. Finished shards stay.
@@ -61,7 +67,7 @@ def generate(
     """
     spec = (spec if isinstance(spec, Spec) else load_spec(spec)).with_values(samples=samples)
     folder = Path(out)
-    manifest = manifest_of(spec)
+    manifest = manifest_of(spec, find_device(device))
     chosen = named_executor(executor, workers) if isinstance(executor, str) else executor
     with disk_errors(folder):
         _open_folder(folder)
@@ -73,7 +79,8 @@ def generate(
         used_sources(dataset)  # before hours of work, rather than after them
         if changed := [*changed_inputs(dataset)]:
             raise DatasetError("\n".join([*changed, "Put back what they held, or give another output folder"]))
-        failures = _make_missing(dataset, ShardJob(spec, folder.resolve(), manifest), chosen, workers, progress)
+        job = ShardJob(spec, folder.resolve(), manifest, device)
+        failures = _make_missing(dataset, job, chosen, workers, progress)
         with disk_errors(folder):
             keep_libraries(dataset)
             failures = {**hooks.call("mishape_dataset_done", dataset=dataset), **failures}

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from mishape.engine.component import Model, Whole
+from mishape.engine.devices import HOST, Device, Kind
 from mishape.engine.errors import DatasetError
 from mishape.engine.fast import SWITCH, CodePath, code_path, compiler
 from mishape.engine.files import write_whole
@@ -46,10 +47,14 @@ class Manifest(Model):
     views: dict[str, Any]
     """Grid and montage of each view."""
     versions: dict[str, str]
-    """Version of mishape, of NumPy, SciPy and of every plugin's distribution; of numba where its code made the data."""
+    """Version of mishape, of NumPy, SciPy and of every plugin's distribution; of numba, CuPy or torch where their code
+    made the data."""
     code_path: CodePath = "core"
-    """Which code made the data: the core's or the compiled one (fast), whose bytes differ. Default core: datasets
+    """Which code worked on the host: the core's or the compiled one (fast), whose bytes differ. Default core: datasets
     that do not say are from before there was another."""
+    device: Kind = "cpu"
+    """Where images were computed: cpu (NumPy), cuda (CuPy), torch:cpu or torch:cuda (torch), whose bytes differ; which
+    of several GPUs does not matter. Default cpu: datasets that do not say are from before there was another."""
 
     @property
     def shards(self) -> int:
@@ -61,8 +66,8 @@ class Manifest(Model):
         return range(shard * self.shard_size, min((shard + 1) * self.shard_size, self.samples))
 
 
-def manifest_of(spec: Spec) -> Manifest:
-    """Return the manifest of the dataset that a spec makes."""
+def manifest_of(spec: Spec, device: Device = HOST) -> Manifest:
+    """Return the manifest of the dataset that a spec makes on a device."""
     first = spec.scene(0)
     return Manifest(
         spec_text=spec.source.text,
@@ -74,8 +79,9 @@ def manifest_of(spec: Spec) -> Manifest:
         shard_size=spec.head.dataset.shard_size,
         splits=spec.head.dataset.splits,
         views=_views(first),
-        versions={**versions_of(first), **compiler()},
+        versions={**versions_of(first), **compiler(), **device.versions},
         code_path=code_path(),
+        device=device.kind,
     )
 
 
@@ -129,10 +135,14 @@ def differences(old: Manifest, new: Manifest) -> list[str]:
         for key in ("samples", "shard_size")
         if before[key] != after[key]
     ]
-    compilers = {"numba"} if old.code_path != new.code_path else set()
-    if compilers:
+    told: set[str] = set()
+    if old.device != new.device:
+        lines.append(f"device: {old.device} there, {new.device} here (--device {old.device})")
+        told |= {"cupy", "torch"}
+    if old.code_path != new.code_path:
         lines.append(other_path(old))
-    for key in sorted({*before["versions"], *after["versions"]} - compilers):
+        told |= {"numba"}
+    for key in sorted({*before["versions"], *after["versions"]} - told):
         there, here = before["versions"].get(key), after["versions"].get(key)
         if there != here:
             lines.append(f"version of {key}: {there} there, {here} here")

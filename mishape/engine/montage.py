@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mishape.engine.arrays import namespace
 from mishape.engine.scene import Scene
-from mishape.engine.types import Emitters, Grid, Raster, Sample
+from mishape.engine.types import Array, Emitters, Grid, Raster, Sample
 
 
 def join(scene: Scene, fields: Sequence[Sample]) -> Sample:
@@ -30,12 +31,14 @@ def join(scene: Scene, fields: Sequence[Sample]) -> Sample:
     )
 
 
-def tiled(parts: Sequence[NDArray[Any]], montage: tuple[int, int]) -> NDArray[Any]:
-    """Put (Z, Y, X) arrays into rows and columns: (Z, rows * Y, columns * X)."""
+def tiled(parts: Sequence[Array], montage: tuple[int, int]) -> Array:
+    """Put (Z, Y, X) arrays of one library into rows and columns: (Z, rows * Y, columns * X)."""
     rows, columns = montage
     if len(parts) == 1:
         return parts[0]
-    return np.block([[parts[row * columns + column] for column in range(columns)] for row in range(rows)])
+    xp = namespace(parts[0])
+    lines = [xp.concat(parts[row * columns : (row + 1) * columns], axis=-1) for row in range(rows)]
+    return xp.concat(lines, axis=-2)
 
 
 def _merged(parts: Sequence[Any]) -> Any:

@@ -30,6 +30,9 @@ def generate(
     executor: Annotated[
         str | None, typer.Option(help="Who runs the workers: inline, processes or an installed plugin.")
     ] = None,
+    device: Annotated[
+        str, typer.Option(help="Images by: cpu, cuda or cuda:N (CuPy), torch:cpu, torch:cuda or torch:cuda:N.")
+    ] = "cpu",
     progress: Annotated[ProgressStyle, typer.Option(help="How to show progress.")] = ProgressStyle.auto,
 ) -> None:
     """Make a dataset, or finish one that was interrupted; the bytes do not depend on the workers."""
@@ -47,7 +50,7 @@ def generate(
         )
     try:
         with shown(progress.value, spec.samples) as report:
-            dataset = make(spec, out, workers=workers, executor=executor, progress=report)
+            dataset = make(spec, out, workers=workers, executor=executor, progress=report, device=device)
     except KeyboardInterrupt:
         typer.echo("interrupted: finished shards are kept; the same command goes on", err=True)
         raise typer.Exit(130) from None

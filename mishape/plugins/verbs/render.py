@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -12,8 +13,12 @@ def render(
     scene: Annotated[Path, typer.Argument(help="Scene file (YAML).")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the files.")] = Path("."),
     sample: Annotated[int, typer.Option(min=0, help="Number of the sample.")] = 0,
+    device: Annotated[
+        str, typer.Option(help="Images by: cpu, cuda or cuda:N (CuPy), torch:cpu, torch:cuda or torch:cuda:N.")
+    ] = "cpu",
 ) -> None:
     """Make one sample: OME-TIFFs of its images and masks, and a PNG contact sheet."""
+    from mishape.engine.devices import find_device
     from mishape.engine.errors import MishapeError, PluginError
     from mishape.engine.execute import one_thread
     from mishape.engine.files import disk_errors
@@ -25,8 +30,9 @@ def render(
 
     spec = load_spec(scene)
     resolved = spec.scene(sample)
+    find_device(device)  # what it loads must be there to be limited to one thread
     try:
-        made = one_thread(simulate, resolved)
+        made = one_thread(partial(simulate, device=device), resolved)
     except (MishapeError, MemoryError):
         raise
     except Exception as error:  # a stranger's component may fail in any way
