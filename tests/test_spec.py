@@ -203,7 +203,7 @@ ONE_ERROR: dict[str, tuple[tuple[str, ...], str]] = {
         "7:43: views.epi.microscope.exitation_nm: unknown key 'exitation_nm': did you mean 'excitation_nm'? "
         "(known: coverslip_design_index, coverslip_design_thickness_um, coverslip_index, coverslip_thickness_um, "
         "depth_nm, emission_nm, emission_spectrum, excitation_nm, immersion_design_index, immersion_index, kind, "
-        "magnification, model, na, preset, sample_index, sampling, working_distance_um)",
+        "magnification, model, na, preset, quality, sample_index, sampling, working_distance_um)",
     ),
     "wrong type": (
         ("epi1", "epi1, na: true"),
@@ -240,6 +240,10 @@ ONE_ERROR: dict[str, tuple[tuple[str, ...], str]] = {
     "endless rotation": (
         ("- shape", "- pose: {rotation: [.inf, 0, 0]}\n    shape"),
         "3:12: objects.0.pose.rotation: [inf, 0, 0] is not a rotation: give [alpha, beta, gamma] in degrees, or a name",
+    ),
+    "drawn optics_pool": (
+        ("    microscope", "    optics_pool: {$integer: [1, 2]}\n    microscope"),
+        "7:5: views.epi.optics_pool: optics_pool is the same for all samples: no draw here",
     ),
     "drawn repeat_each": (
         ("- shape", "- repeat_each: {$integer: [1, 2]}\n    shape"),
@@ -561,6 +565,19 @@ def test_repeat_each_keeps_the_shape_while_the_rest_differs() -> None:
     assert ids[0] == ids[1] == ids[2] != ids[3]
     assert (samples[0].sources[0].surface.vertices_nm == samples[1].sources[0].surface.vertices_nm).all()
     assert len(samples[0].emitters) != len(samples[1].emitters)
+
+
+def test_a_pool_of_optics_is_taken_in_turn() -> None:
+    """The microscope's draws are those of the first members; whatever else is drawn is each sample's own."""
+    drawn = "{kind: epi, na: {$uniform: [1.2, 1.4]}, emission_nm: 600}"
+    noise = "noise: {kind: poisson, background: {$uniform: [20, 70]}}"
+    text = TEXT.replace("{kind: epi, preset: epi1}", drawn).replace("    microscope", f"    {noise}\n    microscope")
+    alone, pooled = spec_of(text), spec_of(text.replace("    noise", "    optics_pool: 3\n    noise"))
+    apertures = [scene.views["epi"].microscope.na for scene in pooled.scenes(range(7))]
+    assert apertures == [alone.scene(i % 3).views["epi"].microscope.na for i in range(7)]
+    assert len(set(apertures)) == 3
+    backgrounds = [pooled.scene(i).views["epi"].noise.background for i in range(7)]
+    assert backgrounds == [alone.scene(i).views["epi"].noise.background for i in range(7)]
 
 
 def test_repeat_each_keeps_the_split_and_the_library_shape() -> None:

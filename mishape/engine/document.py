@@ -13,7 +13,7 @@ HEAD_KEYS = ("mishape", "seed", "samples", "dataset")
 TOP_KEYS = (*HEAD_KEYS, "objects", "views", "truths")
 PLAN_KEYS = ("count", "repeat_each")
 OBJECT_KEYS = ("shape", "pose", "labeler", "channel")
-FIXED_IN_VIEW = ("grid", "montage", "sees")
+FIXED_IN_VIEW = ("grid", "montage", "sees", "optics_pool")
 """A view's arrays have one size and one meaning in all samples."""
 
 Fault = tuple[Path, str]

@@ -14,8 +14,10 @@ from mishape.engine.scene import Scene
 from mishape.engine.seeding import Stage, stream
 from mishape.engine.yaml_marks import Path
 
-Choose = Callable[[Law, Any, Path, int], Any]
-"""(law, arguments, path, for how many samples the value repeats) -> value."""
+Group = Callable[[int], int]
+"""A sample's number -> the number of the group of samples that share a value."""
+Choose = Callable[[Law, Any, Path, Group], Any]
+"""(law, arguments, path, which samples share the value) -> value."""
 
 
 class ObjectPlan(Model):
@@ -28,11 +30,11 @@ class ObjectPlan(Model):
 
 
 def seeded(seed: int, number: int) -> Choose:
-    """Return the choices of one sample; a value that repeats for k samples is keyed by the group's number."""
+    """Return the choices of one sample; a value that samples share is keyed by their group's number."""
 
-    def choose(law: Law, args: Any, path: Path, repeat_each: int) -> Any:
-        group = number // repeat_each
-        return law.pick(args, stream(seed, group, Stage.DRAW, ".".join(map(str, path))), group)
+    def choose(law: Law, args: Any, path: Path, group: Group) -> Any:
+        ours = group(number)
+        return law.pick(args, stream(seed, ours, Stage.DRAW, ".".join(map(str, path))), ours)
 
     return choose
 
@@ -40,12 +42,17 @@ def seeded(seed: int, number: int) -> Choose:
 def extreme(variant: int) -> Choose:
     """Return choices at the ends of every draw, by the variant's number."""
     pick = variant_pick(variant)
-    return lambda law, args, path, repeat_each: pick(law, args, path)
+    return lambda law, args, path, group: pick(law, args, path)
 
 
 def repeating(choose: Choose, samples: int) -> Pick:
     """Return the choices of values that stay the same for so many samples."""
-    return lambda law, args, path: choose(law, args, path, samples)
+    return lambda law, args, path: choose(law, args, path, lambda number: number // samples)
+
+
+def pooled(choose: Choose, members: int) -> Pick:
+    """Return the choices of values of which there are so many, taken in turn."""
+    return lambda law, args, path: choose(law, args, path, lambda number: number % members)
 
 
 def expand(
@@ -68,7 +75,8 @@ def expand(
                 ours = {"path": ".".join(map(str, path)), "group": number // plan.repeat_each, "tile": tile}
                 objects.append({**_drawn(document["objects"][template], plan, choose, path), **ours})
                 templates.append(template)
-    data = {"views": resolve(document["views"], ("views",), repeating(choose, 1)), "objects": objects}
+    views = {name: _view(view, choose, ("views", name)) for name, view in document["views"].items()}
+    data = {"views": views, "objects": objects}
     for key in ("mishape", "truths"):
         if key in document:
             data[key] = document[key]
@@ -99,6 +107,15 @@ def _settled(node: Any, component: Any) -> Any:
 def field_path(tile: int) -> Path:
     """Return the key of the random streams of one field's objects."""
     return (*((f"tile{tile}",) if tile else ()), "objects")
+
+
+def _view(view: Any, choose: Choose, path: Path) -> Any:
+    """Return a view with its draws made: those of its microscope from a pool, if it has one."""
+    resolved = resolve(view, path, repeating(choose, 1))
+    members = view.get("optics_pool") if isinstance(view, Mapping) else None
+    if isinstance(members, int) and members > 0 and "microscope" in view:
+        resolved["microscope"] = resolve(view["microscope"], (*path, "microscope"), pooled(choose, members))
+    return resolved
 
 
 def _drawn(template: Mapping[str, Any], plan: ObjectPlan, choose: Choose, path: Path) -> dict[str, Any]:

@@ -108,6 +108,9 @@ class View(Model):
     """Channels that reach this view, with a weight each (bleed-through); default all at 1."""
     montage: tuple[Annotated[Whole, Field(ge=1, le=64)], Annotated[Whole, Field(ge=1, le=64)]] = (1, 1)
     """Rows and columns of independent fields that are tiled before noise; default [1, 1]."""
+    optics_pool: Annotated[Whole, Field(ge=1, le=100_000)] | None = None
+    """How many different microscopes the microscope's own draws make, taken in turn by the samples; 1 to 100000. Each
+    is set up once (tens of milliseconds). Default none: every sample draws its own."""
 
     @model_validator(mode="after")
     def _detector_fits(self) -> Self:
