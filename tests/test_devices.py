@@ -14,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal
 
+import array_api_strict
 import numpy as np
 import pytest
 import yaml
@@ -203,11 +204,17 @@ def check_alike(found: mishape.Sample, expected: mishape.Sample, atol: float) ->
         assert_array_equal(*(getattr(t, "data", t) for t in (found.truths[name], truth)))
 
 
-def test_a_batch_on_torch_agrees_with_the_host(two_views: dict[str, Any], torch: Any) -> None:
+@pytest.mark.parametrize("library", ["torch", "strict"])
+def test_a_batch_on_a_device_agrees_with_the_host(
+    library: str, two_views: dict[str, Any], torch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Expected photons to 1e-5 of the peak: two views, two colours with bleed-through, a montage, drawn detectors.
 
-    The batch is that of each sample alone to 1e-6, and so are its counts but for one in a hundred.
+    The batch is that of each sample alone to 1e-6, and so are its counts but for one in a hundred. Array-api-strict
+    stands for CuPy.
     """
+    if library == "strict":
+        monkeypatch.setattr(Device, "_moved", lambda self, host: array_api_strict.asarray(host))
     scenes = scenes_of(two_views)
     batch = simulate_many(scenes, device="torch:cpu")
     for scene, found in zip(scenes, batch, strict=True):
