@@ -12,23 +12,21 @@ from mishape.engine.fast import compiled
 
 
 def add_weighted(
-    spectrum: NDArray[np.complex64],
-    transfers: tuple[NDArray[np.float32], NDArray[np.float32]],
-    terms: NDArray[np.complex64],
+    spectrum: NDArray[np.complex64], transfer: NDArray[np.float32], terms: NDArray[np.complex64], row: int
 ) -> None:
-    """Add to a (rows, columns) spectrum the sum over k of transfer[k] * terms[k].
+    """Add to a (rows, columns) spectrum the sum over k of transfer[k] * terms[k], from a row on.
 
     Parameters
     ----------
-    transfers
-        (rank, rows, columns) for rows 0, 1, ... and for the last rows, as `mishape.engine.operators` reads them.
+    transfer
+        (rank, rows, columns) of some rows and the first columns.
     terms
-        (rank, rows, columns); rows as a Fourier transform orders them, of another length than the spectrum's.
+        (rank, rows, columns), of another number of rows than the spectrum.
+    row
+        The transfer's first in both; a negative one counts from the end.
     """
-    upper, lower = transfers
-    _kernel()(spectrum.view(np.float32), upper, terms.view(np.float32), 0, 0)
-    below = lower.shape[1]
-    _kernel()(spectrum.view(np.float32), lower, terms.view(np.float32), len(spectrum) - below, terms.shape[1] - below)
+    to_row, from_row = (row if row >= 0 else row + count for count in (spectrum.shape[0], terms.shape[1]))
+    _kernel()(spectrum.view(np.float32), transfer, terms.view(np.float32), to_row, from_row)
 
 
 @cache

@@ -148,11 +148,13 @@ class Operator:
     def _read(self, plane: int, first: int, last: int) -> tuple[Array, Array]:
         """Return a plane's transfer functions (rank, rows, columns) for some rows >= 0, and for minus those.
 
-        Columns end with the plane's band. The second are in a Fourier transform's order, without row 0.
+        Columns end with the plane's band, which is round. The second are in a Fourier transform's order, without row 0.
         """
         field, transfer = self.field, self.modes.transfer
-        along_x = np.arange(self.bands[plane][1] + 1) / field.columns.length_nm
         waves = np.arange(first, last) / field.rows.length_nm
+        end_per_nm = math.sqrt(max(float(self.modes.ends_per_nm[plane]) ** 2 - float(waves[0]) ** 2, 0.0))
+        columns = min(math.ceil(end_per_nm * field.columns.length_nm), self.bands[plane][1])
+        along_x = np.arange(columns + 1) / field.columns.length_nm
         upper = transfer.at(plane, waves, along_x)
         below = waves[waves > 0][::-1]
         lower = upper[:, ::-1][:, : len(below)] if transfer.is_real else transfer.at(plane, -below, along_x)
@@ -190,23 +192,31 @@ class Operator:
     def add_to(self, spectra: Array, maps: Array) -> None:
         """Add the planes' spectra to (images, planes, *spectrum_shape) from (images, rank, rows, columns) maps."""
         terms = self.field.transformed(maps)
-        if self.held and terms.shape[0] == 1 and self.modes.transfer.is_real and is_fast(terms):
-            from mishape.engine.fast_sums import add_weighted
-
-            for plane, transfers in enumerate(self.held):
-                add_weighted(spectra[0, plane], transfers, terms[0])
-            return
-        terms = arrays.split(terms, self.modes.transfer.is_real)
+        add = _add_compiled
+        if not (self.modes.transfer.is_real and is_fast(terms)):
+            terms, add = arrays.split(terms, self.modes.transfer.is_real), _add
         step = self.field.rows.band + 1 if self.held else max(1, POINTS_AT_ONCE // self.field.spectrum_shape[1])
         for start in range(0, self.field.rows.band + 1, step):
-            for plane, (rows, columns) in enumerate(self.bands):
+            for plane, (rows, _) in enumerate(self.bands):
                 stop = min(start + step, rows + 1)
                 if start < stop:
                     upper, lower = self.held[plane] if self.held else self._read(plane, start, stop)
-                    self._add(spectra, plane, slice(start, stop), columns, upper, terms)
-                    self._add(spectra, plane, slice(1 - stop, -max(start, 1) + 1 or None), columns, lower, terms)
+                    add(spectra[:, plane, ...], upper, terms, start)
+                    add(spectra[:, plane, ...], lower, terms, 1 - stop)
 
-    def _add(self, spectra: Array, plane: int, rows: slice, columns: int, transfer: Array, terms: Array) -> None:
-        """Add some rows of one plane; negative ones count from the end, in spectra and terms alike."""
-        if transfer.shape[1]:
-            spectra[:, plane, rows, : columns + 1] += arrays.weighted_sum(transfer, terms[..., rows, : columns + 1])
+
+def _add(spectra: Array, transfer: Array, terms: Array, row: int) -> None:
+    """Add one plane's transfer functions (rank, rows, columns) times their terms, from a row on.
+
+    Negative rows count from the end, in spectra (images, rows, columns) and in terms (..., rank, rows, columns) alike.
+    """
+    if transfer.shape[1]:
+        part = slice(row, row + transfer.shape[1] or None), slice(transfer.shape[2])
+        spectra[:, *part] += arrays.weighted_sum(transfer, terms[..., *part])
+
+
+def _add_compiled(spectra: Array, transfer: Array, terms: Array, row: int) -> None:
+    from mishape.engine.fast_sums import add_weighted
+
+    for spectrum, ours in zip(spectra, terms, strict=True):
+        add_weighted(spectrum, transfer, ours, row)
