@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mishape.engine.generate import generate
     from mishape.engine.library import open_library, write_library
     from mishape.engine.scene import Scene
-    from mishape.engine.simulate import simulate
+    from mishape.engine.simulate import simulate, simulate_many
     from mishape.engine.spec import Spec, load_spec
     from mishape.engine.types import Emitters, Grid, Mesh, Raster, Sample, Shape
     from mishape.engine.verify import verify
@@ -26,7 +26,7 @@ _HOMES = {
     "generate": ("generate",),
     "library": ("open_library", "write_library"),
     "scene": ("Scene",),
-    "simulate": ("simulate",),
+    "simulate": ("simulate", "simulate_many"),
     "spec": ("Spec", "load_spec"),
     "types": ("Emitters", "Grid", "Mesh", "Raster", "Sample", "Shape"),
     "verify": ("verify",),
@@ -46,6 +46,7 @@ __all__ = [  # noqa: RUF022  (in the order of the modules)
     "write_library",
     "Scene",
     "simulate",
+    "simulate_many",
     "Spec",
     "load_spec",
     "Emitters",

@@ -514,7 +514,7 @@ def test_short_memory_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None
     def short(*args: object, **options: object) -> None:
         raise MemoryError("Unable to allocate 440 GiB")
 
-    monkeypatch.setattr("mishape.engine.imaging.fast_image", short)
+    monkeypatch.setattr("mishape.engine.imaging.fast_images", short)
     code, _, err = run("render", written())
     assert (code, err) == (
         1,

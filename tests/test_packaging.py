@@ -79,7 +79,7 @@ def test_the_wheel_says_what_the_project_says(wheel: Path) -> None:
     metadata = text("METADATA")
     assert "License-Expression: MIT\n" in metadata
     extras = set(re.findall("^Provides-Extra: (.*)$", metadata, re.M))
-    assert extras == {"gpu12", "gpu13", "learn", "em", "test", "dev", "peers"}
+    assert extras == {"fast", "gpu12", "gpu13", "learn", "em", "test", "dev", "peers"}
 
 
 def test_the_wheel_alone_makes_the_demo_without_a_network(wheel: Path, tmp_path: Path) -> None:

@@ -49,7 +49,11 @@ class Labeler(Protocol):
 
 @runtime_checkable
 class Microscope(Protocol):
-    """Turns emitters into expected photons: deterministic, linear, without random numbers."""
+    """Turns emitters into expected photons: deterministic, linear, without random numbers.
+
+    A microscope may have ``image_many(batch, grid)``, which returns the (N, Z, Y, X) images of a sequence of emitters;
+    devices are then given many at a time.
+    """
 
     @property
     def kind(self) -> str: ...
@@ -62,7 +66,8 @@ class Noise(Protocol):
     """Turns expected photons into what a detector records.
 
     A noise may have ``check_size(rows, columns)``, which raises a `MishapeError` where an image of that size does not
-    fit it; scenes are then refused before anything is made.
+    fit it; scenes are then refused before anything is made. And it may have ``detect_many(photons, rngs)``, which
+    returns the (N, Z, Y, X) counts of as many images on any device, on the host; else `detect` is given host arrays.
     """
 
     @property

@@ -53,7 +53,8 @@ class Look:
     def samples(self) -> list[Sample]:
         """At most four samples, evenly spaced, made anew."""
         numbers = spaced(len(self.dataset), MAX_SHEETS)
-        return [one_thread(lambda n: simulate(self.dataset.spec.scene(n), describe=False), n) for n in numbers]
+        spec, device = self.dataset.spec, self.dataset.manifest.device
+        return [one_thread(lambda n: simulate(spec.scene(n), describe=False, device=device), n) for n in numbers]
 
     @cached_property
     def scene(self) -> Scene:
