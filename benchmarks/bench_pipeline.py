@@ -2,9 +2,9 @@
 
 3 planes of 128 x 128 pixels, 5000 emitters on average, scmos on a background of 100, one shard by `mishape.generate` in
 one process, for each code path in a process of its own. Shapes come from the bundled library, whose meshes are read
-once, at 15 037 emitters per um^2; or are tubes of 3 um, new in each sample, at 1768 per um^2, whose emitters reach
-1.5 um from focus. Beside it stands what numpy takes for Poisson numbers of mean 100 in the same minute, and the rate
-scaled to a machine that takes 70 ns for one. The report, which is made once for a dataset, is left out.
+once, at 15 037 emitters per um^2; or four times as large at a sixteenth of that, so that emitters reach 1.6 um from
+focus. Beside it stands what numpy takes for Poisson numbers of mean 100 in the same minute, and the rate scaled to a
+machine that takes 70 ns for one. The report, which is made once for a dataset, is left out.
 """
 
 from __future__ import annotations

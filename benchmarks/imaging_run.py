@@ -33,11 +33,12 @@ RUNS = 3
 
 
 class Stack(NamedTuple):
-    """An image of emitters that fill its field and depth."""
+    """An image of emitters that fill its field, and 1 um around z = 0 or the depth of its planes."""
 
     planes: int
     pixels: int
     number: int
+    deep: int = 1
 
     def __str__(self) -> str:
         return f"{self.planes} x {self.pixels} x {self.pixels}, {self.number:,} emitters"
@@ -49,14 +50,14 @@ class Stack(NamedTuple):
     def emitters(self) -> Emitters:
         """Return emitters of 100 photons, evenly over the field and the depth."""
         size_nm = self.pixels * PIXEL_NM
-        depth_nm = max(LEAST_DEPTH_NM, (self.planes - 1) * STEP_NM)
+        depth_nm = max(LEAST_DEPTH_NM, self.deep * (self.planes - 1) * STEP_NM)
         box = np.array([size_nm, size_nm, depth_nm])
         xyz = np.random.default_rng(3).uniform(-0.5, 0.5, (self.number, 3)) * box
         return Emitters(xyz, np.full(self.number, 100.0))
 
     def work(self, series: str) -> int:
         """Return how much of the work there is that a series increases."""
-        return {"emitters": self.number, "field": self.pixels**2, "planes": self.planes}[series]
+        return {"emitters": self.number, "field": self.pixels**2}.get(series, self.planes)
 
 
 def run(scope: str, stack: Stack) -> dict[str, Any]:

@@ -26,19 +26,22 @@ from mishape.plugins.microscopes.epi import Epi
 from mishape.plugins.noises.scmos import Scmos
 from mishape.plugins.reports import html
 from mishape.plugins.shapes.em_mesh import EmMesh
-from mishape.plugins.shapes.tube import Tube
 
 VIEWS = {
     "epi2, 80 nm": {"pixel_nm": 80, "microscope": {"kind": "epi", "preset": "epi2"}},
     "con1, 70 nm": {"pixel_nm": 70, "microscope": {"kind": "confocal", "preset": "con1"}},
 }
-# The library's five surfaces are 0.3325 um^2 on average, the tube's 2 pi r (L - 2 r) + 4 pi r^2 is 2.83 um^2.
+# The library's five surfaces are 0.3325 um^2 on average.
 SHAPES: dict[str, dict[str, Any]] = {
     "library": {"shape": {"kind": "em_mesh", "library": "neuropil"}, "density_per_um2": 15037},
-    "tube of 3 um": {"shape": {"kind": "tube", "length_nm": 3000, "radius_nm": 150}, "density_per_um2": 1768},
+    "library, 4 x as large": {
+        "shape": {"kind": "em_mesh", "library": "neuropil"},
+        "density_per_um2": 15037 / 16,
+        "scale": 4,
+    },
 }
 STAGES: dict[str, list[tuple[type, str]]] = {
-    "rotate + emit": [(EmMesh, "sample"), (Tube, "sample"), (Shape, "moved"), (Surface, "label")],
+    "rotate + emit": [(EmMesh, "sample"), (Shape, "moved"), (Surface, "label")],
     "image": [(Epi, "image"), (Confocal, "image")],
     "detect": [(Scmos, "detect")],
 }
@@ -82,7 +85,7 @@ def scene(view: str, shape: str, samples: int) -> dict[str, Any]:
         "objects": [
             {
                 "shape": lit["shape"],
-                "pose": {"rotation": "uniform"},
+                "pose": {"rotation": "uniform", "scale": lit.get("scale", 1)},
                 "labeler": {"kind": "surface", "density_per_um2": lit["density_per_um2"]},
             }
         ],
