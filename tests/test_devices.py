@@ -31,6 +31,7 @@ from mishape.engine.files import canonical
 from mishape.engine.imaging import PSFMicroscope
 from mishape.engine.simulate import simulate_many
 from mishape.engine.types import Emitters, Grid
+from mishape.plugins.microscopes.epi import Epi
 
 NAMES = "expected cpu, cuda, cuda:N, torch:cpu, torch:cuda or torch:cuda:N"
 GPU_PIPS = "pip install 'mishape[gpu12]' for CUDA 12, or 'mishape[gpu13]' for CUDA 13 (nvidia-smi says which)"
@@ -504,3 +505,18 @@ def test_a_full_device_makes_smaller_batches(
     dataset = mishape.generate(spec, tmp_path / "d", device="torch:cpu")
     assert tried[:4] == [5, 2, 3, 1]
     assert [item.record["index"] for item in dataset] == [0, 1, 2, 3, 4]
+
+
+def test_a_newer_image_is_used_on_a_device(torch: Any, sphere_scene: dict[str, Any]) -> None:
+    """A microscope that changes its base's `image` is not passed by through the base's `image_many`."""
+
+    class Half(Epi):
+        def image(self, emitters: Emitters, grid: Grid) -> Any:
+            return 0.5 * super().image(emitters, grid)
+
+    (scene,) = scenes_of(sphere_scene)[:1]
+    view = scene.views["epi"]
+    other = Half.model_validate(view.microscope.model_dump(exclude_unset=True))
+    halved = scene.model_copy(update={"views": {"epi": view.model_copy(update={"microscope": other})}})
+    (whole,), (half,) = (simulate_many([s], device="torch:cpu") for s in (scene, halved))
+    assert half.photons["epi"].max() == pytest.approx(0.5 * whole.photons["epi"].max(), rel=1e-5)

@@ -86,11 +86,12 @@ def _seen(scene: Scene, view: View, emitters: Emitters) -> Emitters:
 
 def _imaged(view: View, batch: Sequence[Emitters], device: Device) -> Array:
     """Return (N, Z, Y, X) expected photons; a stranger's microscope is held to its promise on a device."""
-    scope, grid = view.microscope, view.grid
+    scope: Any = view.microscope
+    grid = view.grid
     if device.kind == "cpu":
         return np.asarray(to_numpy(scope.image(batch[0], grid)))[None]
     try:
-        if hasattr(scope, "image_many"):
+        if has_batch_form(scope, "image_many"):
             images = scope.image_many(batch, grid)
         else:
             images = scope.image(batch[0], grid)[None, ...]
@@ -155,7 +156,7 @@ def _detected(views: Sequence[tuple[Scene, str]], lights: Sequence[Light], devic
     scene, name = views[0]
     noise: Any = scene.views[name].noise
     rngs = [stream(scene.seed, scene.sample, Stage.NOISE, name) for scene, name in views]
-    if device.kind == "cpu" or not hasattr(noise, "detect_many"):
+    if device.kind == "cpu" or not has_batch_form(noise, "detect_many"):
         return list(_counts(noise, noise.detect(lights[0].here, rngs[0]), lights[0].here.shape)[None])
     photons = namespace(lights[0].there).stack([light.there for light in lights])
     try:
@@ -187,8 +188,18 @@ def _counts(noise: Any, recorded: Any, shape: tuple[int, ...]) -> NDArray[np.uin
 
 def _key(component: Any, batch_form: str, device: Device) -> Keyed | None:
     """Return by what components that may work together are found; None for one that works alone."""
-    together = device.kind != "cpu" and hasattr(component, batch_form) and hasattr(component, "digest")
+    together = device.kind != "cpu" and has_batch_form(component, batch_form) and hasattr(component, "digest")
     return Keyed.of(component) if together else None
+
+
+def has_batch_form(component: Any, batch_form: str) -> bool:
+    """Return whether a component has `image_many` or `detect_many`, and no newer `image` or `detect` that it misses."""
+    classes = type(component).__mro__
+    homes = [
+        next((place for place, cls in enumerate(classes) if name in vars(cls)), len(classes))
+        for name in (batch_form, batch_form.removesuffix("_many"))
+    ]
+    return homes[0] <= homes[1] and homes[0] < len(classes)
 
 
 def _grouped(items: Iterable[T], key: Callable[[T], Hashable]) -> Iterable[list[T]]:

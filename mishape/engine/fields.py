@@ -31,12 +31,13 @@ TILE_POINTS = 1 << 21
 """Points of a tile's grids: larger fields are cut."""
 MAX_POINTS = 10**8
 """Points that no tile may exceed: a few maps of them fill a computer's memory."""
-EMITTERS_AT_ONCE = 1 << 17
+EMITTERS_AT_ONCE = 1 << 15
+"""Spread in one sum: in single precision a hundred thousand equal ones on one place add up to 3e-4 too much."""
 BEYOND = (0.0, 0.25, 0.5, 1.0)
 """How far outside a tile emitters may lie that its grid holds, in reaches: on the host the least that will do."""
 BATCH_NUMBERS = 1 << 28
 """Numbers that a device holds while it makes the images of one batch."""
-OPERATORS_BYTES = 1 << 29
+OPERATORS_BYTES = 1 << 30
 """Memory that a process keeps operators in."""
 
 _operators: Recent[Operator] = Recent(OPERATORS_BYTES, lambda operator: operator.nbytes)
@@ -162,7 +163,7 @@ def _beyond(lots: Sequence[Lot], tile: Tile, grid: Grid) -> float:
     reach_nm = max(lot.modes.reach_nm for lot in lots)
     half_nm = np.array(tile.shape[::-1]) * grid.pixel_nm / 2
     outside = max(float((np.abs(lot.xyz_nm[:, :2]).max(axis=0) - half_nm).max()) for lot in lots)
-    return next(level for level in BEYOND if outside <= level * reach_nm)
+    return next((level for level in BEYOND if outside <= level * reach_nm), BEYOND[-1])
 
 
 def _maps(lot: Lot, operator: Operator, images: int) -> Array:

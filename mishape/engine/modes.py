@@ -29,8 +29,11 @@ INTERPOLATION_SHARE = 0.2
 """Of the rank's error: what the polynomial may cost."""
 CELLS = 512
 """Of the table of v_k, linear in each: 1e-5 of the peak over a range of 7 axial half widths."""
-FAINTEST = 1e-2
-"""Where the PSF peaks below this fraction of its overall peak, errors are fractions of this instead."""
+FAINTEST, FAINTEST_OF_FOCUS = 1e-2, 1e-4
+"""Where the PSF peaks below the first of its peak in the range of z, or the second of its peak in focus, errors are
+fractions of that instead."""
+HAZE = 1e-2
+"""Transfer functions above this fraction of their own at 0 are always kept."""
 FREQUENCIES = 96
 """At which the band's end is looked for."""
 
@@ -66,18 +69,22 @@ class Modes:
         return self.transfer.nbytes
 
 
-def build_modes(stack: Stack, sampling: Sampling, z_range_nm: tuple[float, float], quality: Quality) -> Modes:
-    """Factorise a PSF over a range of z.
+def build_modes(
+    stack: Stack, sampling: Sampling, z_range_nm: tuple[float, float], focal_peak: float, quality: Quality
+) -> Modes:
+    """Factorise a PSF over a range of z; `focal_peak` is what it reaches in focus.
 
     Raises
     ------
     MishapeError
-        If the PSF varies too quickly along z or across the plane for the requested error.
+        If the PSF varies too quickly along z for the requested error.
     """
     low, high = z_range_nm
-    psf, nodes = _sampled(lambda t: stack((low + high) / 2 + (high - low) / 2 * t), quality)
-    radial, axial = _factorised(psf, sampling.area_nm2, quality.rank_error)
-    bands = _bands(psf, sampling, quality)
+    least = FAINTEST_OF_FOCUS * focal_peak
+    psf, nodes = _sampled(lambda t: stack((low + high) / 2 + (high - low) / 2 * t), least, quality)
+    peaks = _peaks(psf, least)
+    radial, axial = _factorised(psf, sampling.area_nm2, quality.rank_error * peaks)
+    bands = _bands(psf, sampling, quality.band_error * peaks)
     fine = np.linspace(-1, 1, CELLS + 1)
     return Modes(
         transfer=sampling.transfer(radial, bands),
@@ -89,7 +96,7 @@ def build_modes(stack: Stack, sampling: Sampling, z_range_nm: tuple[float, float
     )
 
 
-def _sampled(stack: Stack, quality: Quality) -> tuple[Points, Points]:
+def _sampled(stack: Stack, least: float, quality: Quality) -> tuple[Points, Points]:
     """Return the PSF (planes, nodes, places) at enough Chebyshev nodes on [-1, 1] for a polynomial, and the nodes."""
     probed = stack(PROBES)
     count = FIRST_NODES
@@ -97,7 +104,8 @@ def _sampled(stack: Stack, quality: Quality) -> tuple[Points, Points]:
         nodes = np.cos(math.pi * (np.arange(count) + 0.5) / count)
         psf = stack(nodes)
         missed = np.abs(_polynomial(nodes, PROBES) @ psf - probed).max(axis=(0, 2))
-        if (missed <= INTERPOLATION_SHARE * quality.rank_error * _peaks(probed, psf.max())).all():
+        peaks = _peaks(probed, max(least, FAINTEST * float(psf.max())))
+        if (missed <= INTERPOLATION_SHARE * quality.rank_error * peaks).all():
             return psf, nodes
         count = count * 3 // 2
     raise MishapeError(
@@ -113,13 +121,13 @@ def _polynomial(nodes: Points, places: Points) -> Points:
     return np.asarray(chebyshev.chebvander(places, degree) @ np.linalg.inv(chebyshev.chebvander(nodes, degree)))
 
 
-def _peaks(psf: Points, overall: float) -> Points:
-    """Return the peak at each z over planes and places, at least FAINTEST of the overall one: (n,)."""
-    return np.asarray(np.maximum(np.abs(psf).max(axis=(0, 2)), FAINTEST * overall))
+def _peaks(psf: Points, least: float) -> Points:
+    """Return the peak at each z over planes and places, (n,), but no less than the faintest that errors count by."""
+    return np.asarray(np.maximum(np.abs(psf).max(axis=(0, 2)), max(least, FAINTEST * float(psf.max()))))
 
 
-def _factorised(psf: Points, area: Points, error: float) -> tuple[Points, Points]:
-    """Return u (planes, rank, places) and v (nodes, rank), of the least rank that keeps the error.
+def _factorised(psf: Points, area: Points, allowed: Points) -> tuple[Points, Points]:
+    """Return u (planes, rank, places) and v (nodes, rank), of the least rank that keeps each node's error as allowed.
 
     Each z counts by its own norm: else the many dim emitters far from focus, and their haze, would be cut off.
     """
@@ -132,7 +140,7 @@ def _factorised(psf: Points, area: Points, error: float) -> tuple[Points, Points
     # The table is far wider than high: its left singular vectors from the small Gram matrix, strongest first.
     left = np.linalg.eigh(weighted @ weighted.T)[1][:, ::-1]
     left, right = left * norm, left.T @ (flat / norm)
-    rank = _rank(flat, left, right, error * _peaks(psf, psf.max()))
+    rank = _rank(flat, left, right, allowed)
     return np.moveaxis(right[:rank].reshape(rank, planes, places), 0, 1), left[:, :rank]
 
 
@@ -145,11 +153,20 @@ def _rank(flat: Points, left: Points, right: Points, allowed: Points) -> int:
     return len(left)
 
 
-def _bands(psf: Points, sampling: Sampling, quality: Quality) -> Points:
-    """Return the frequency, cycles per nm, beyond which each plane's transfer functions stay weak at all z."""
+def _bands(psf: Points, sampling: Sampling, allowed: Points) -> Points:
+    """Return the frequency, cycles per nm, beyond which each plane's transfer functions can be left out at all z.
+
+    What is left out changes the PSF by at most the integral of 2 pi f H(f). Out of focus H changes its sign over every
+    1 / (2 reach), as a transform of what is no wider than the reach does; so its parts add up in squares. The haze of
+    many emitters adds up where H is strong, however dim each of them is.
+    """
     frequencies = np.linspace(0, sampling.highest_per_nm, FREQUENCIES)
-    strength = sampling.strength(psf, frequencies).max(axis=1)
-    return np.array([frequencies[band_end(plane, quality.band_level * strength.max())] for plane in strength])
+    strength = sampling.strength(psf, frequencies)
+    light = (2 * math.pi * frequencies * strength) ** 2
+    beyond = np.cumsum(light[..., ::-1], axis=-1)[..., ::-1] * frequencies[1] / (2 * sampling.reach_nm)
+    seen = ((np.sqrt(beyond) > allowed[:, None]) | (strength > HAZE * strength[..., :1])).any(axis=1)
+    last = [int(np.flatnonzero(plane).max(initial=0)) for plane in seen]
+    return frequencies[[min(place + 1, FREQUENCIES - 1) for place in last]]
 
 
 def band_end(strength: Points, level: float) -> int:

@@ -133,12 +133,14 @@ class Operator:
     """
 
     def __init__(self, modes: Modes, field: Field, reference: Array) -> None:
-        self.modes, self.field, self.reference = modes, field, reference
+        # An empty one: another array would keep its emitters, and the graph of their derivatives, alive.
+        self.modes, self.field, self.reference = modes, field, arrays.zeros((0,), reference)
         self.axial = arrays.like(modes.axial, reference)
         self.bands = [self._band(float(end)) for end in modes.ends_per_nm]
         numbers = modes.axial.shape[1] * sum(2 * (rows + 1) * (columns + 1) for rows, columns in self.bands)
-        self.nbytes = 4 * numbers if 4 * numbers <= HELD_BYTES else 0
-        self.held = [self._read(n, 0, rows + 1) for n, (rows, _) in enumerate(self.bands)] if self.nbytes else None
+        held = 4 * numbers <= HELD_BYTES
+        self.held = [self._read(n, 0, rows + 1) for n, (rows, _) in enumerate(self.bands)] if held else None
+        self.nbytes = modes.nbytes + (4 * numbers if held else 0)
 
     def _band(self, end_per_nm: float) -> tuple[int, int]:
         axes = self.field.rows, self.field.columns

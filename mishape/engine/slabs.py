@@ -15,7 +15,7 @@ from mishape.engine.component import Keyed
 from mishape.engine.extent import Extent, extent_of
 from mishape.engine.modes import FREQUENCIES, Modes, band_end, build_modes
 from mishape.engine.quality import QUALITIES
-from mishape.engine.reach import LIGHT_WIDTHS, reach_of
+from mishape.engine.reach import reach_of
 from mishape.engine.recent import Recent
 from mishape.engine.sampling import RadialSampling, Sampling, SquareSampling
 from mishape.engine.tables import asked, asked_xy, tabulated
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 DEPTH = 5.4
 """Depth of a slab, in axial half widths of the PSF (1.6 um at NA 1.4). An emitter's own z decides which modes image it,
 so the image of many emitters is exactly the sum of the images of each."""
+SHARP_WIDTHS = 24.0
+"""Lateral half widths within which the PSF in focus tells how fine it is, ..."""
+ENDED = 2e-3
+"""... and the fraction of the strongest below which its transfer function has ended."""
 MODES_BYTES = 1 << 30
 """Memory that a process keeps modes in."""
 
@@ -92,6 +96,8 @@ class Outline:
     ----------
     extent
         Of the PSF at `plane_nm`, the plane nearest to z = 0: all lengths of the imaging follow from it.
+    focal_peak
+        The PSF's peak there, per nm^2.
     grain_nm
         How fine the PSF is: its lateral half width, or a part of it where it holds finer detail.
     finer
@@ -100,6 +106,7 @@ class Outline:
 
     extent: Extent
     plane_nm: float
+    focal_peak: float
     grain_nm: float
     finer: int
 
@@ -128,24 +135,25 @@ def outline_of(key: Keyed, grid: Grid) -> Outline:
     extent = extent_of(asked(scope), plane_nm, grid.pixel_nm)
     quality, lateral_nm = QUALITIES[scope.quality], extent.lateral_nm
     for detail in (1, 2, 4):
-        sampling, stack = _sampled(scope, LIGHT_WIDTHS / 2 * lateral_nm, lateral_nm / detail)
+        sampling, stack = _sampled(scope, SHARP_WIDTHS * lateral_nm, lateral_nm / detail)
         sharp = stack(np.array([plane_nm + extent.shift_nm]), np.array([plane_nm]))[0, 0]
         frequencies = np.linspace(0, sampling.highest_per_nm, FREQUENCIES)
         strength = sampling.strength(sharp, frequencies)
-        if detail == 4 or strength[-1] <= quality.band_level * strength.max():
+        if detail == 4 or strength[-1] <= ENDED * strength.max():
             break
     end = frequencies[band_end(strength, quality.detail_level * strength.max())]
     finer = max(1, math.ceil(end * grid.pixel_nm / quality.detail_limit - 1e-9))
-    return Outline(extent, plane_nm, lateral_nm / detail, finer)
+    return Outline(extent, plane_nm, float(sharp.max()), lateral_nm / detail, finer)
 
 
 def _built(key: Keyed, grid: Grid, slab: int) -> Modes:
     scope, focuses, outline = key.component, grid.centers_nm()[0], outline_of(key, grid)
     low, high = outline.z_range_nm(slab)
     outermost = focuses[[focuses.argmin(), focuses.argmax()]]
-    reach_nm = reach_of(asked(scope), outline.extent, np.array([low, outline.plane_nm, high]), outermost)
+    z_nm, quality = np.array([low, (low + high) / 2, high]), QUALITIES[scope.quality]
+    reach_nm = reach_of(asked(scope), outline.extent, z_nm, outermost, quality.reach_widths)
     sampling, stack = _sampled(scope, reach_nm, outline.grain_nm)
-    return build_modes(lambda z: stack(z, focuses), sampling, (low, high), QUALITIES[scope.quality])
+    return build_modes(lambda z: stack(z, focuses), sampling, (low, high), outline.focal_peak, quality)
 
 
 def _sampled(

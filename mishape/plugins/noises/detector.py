@@ -19,8 +19,9 @@ from mishape.plugins.noises.background import Background, BackgroundField, light
 from mishape.plugins.noises.draws import HostDraws
 from mishape.plugins.noises.illumination import Illumination
 
-MAX_EXPECTED = 1e15
-"""Expected values above this are drawn as this: far above any full well or ADC, and still within `poisson`'s reach."""
+MAX_EXPECTED = 1e14
+"""Expected values above this are drawn as this: far above any full well or ADC, and within `poisson`'s reach
+of 1e15 in a pixel of the highest response, 10."""
 SLAB_PX = 2**18
 """Planes are detected together up to this many pixels, so that a large stack takes little memory beside its own."""
 
