@@ -34,11 +34,14 @@ def is_host(array: Array) -> bool:
 
 
 def working(array: Array) -> Array:
-    """Return an array in the precision that images are computed in: single on the host, as given elsewhere.
+    """Return an array in the precision that images are computed in: single on the host, single or double elsewhere.
 
     Single precision is a thousand times finer than the imaging's own error.
     """
-    return array.astype(np.float32, copy=False) if isinstance(array, np.ndarray) else array
+    if isinstance(array, np.ndarray):
+        return array.astype(np.float32, copy=False)
+    xp = namespace(array)
+    return array if array.dtype in (xp.float32, xp.float64) else xp.astype(array, xp.float32)
 
 
 def to_numpy(array: Array) -> NDArray[Any]:

@@ -117,14 +117,14 @@ def _tiles(grid: Grid, lots: Sequence[Lot], microscope: PSFMicroscope) -> Iterat
     reach_nm = max(lot.modes.reach_nm for lot in lots)
     shape = grid.shape[1:]
     while (points := _field(shape, grid, lots, microscope, 1.0).points) > TILE_POINTS:
-        if max(shape) * grid.pixel_nm <= reach_nm:  # what is left is the reach of the light itself
+        if max(shape) == 1 or max(shape) * grid.pixel_nm <= reach_nm:  # what is left is the light's own reach
             break
         rows, columns = shape
         shape = (-(-rows // 2), columns) if rows >= columns else (rows, -(-columns // 2))
     if points > MAX_POINTS:
         raise MishapeError(
             f"imaging {grid.shape} pixels of {grid.pixel_nm:g} nm with light that reaches {reach_nm:.0f} nm needs "
-            f"grids of {points:.1e} points, more than {MAX_POINTS:.0e}: use larger pixels"
+            f"grids of {points:.1e} points, more than {MAX_POINTS:.0e}: use pixels nearer to the light's own width"
         )
     for top in range(0, grid.shape[1], shape[0]):
         for left in range(0, grid.shape[2], shape[1]):

@@ -63,7 +63,10 @@ def asked_xy(microscope: PSFMicroscope) -> Callable[[Points, Points, Points, flo
     """Return a microscope's `psf_xy`, held to the shape asked for as `asked` does."""
 
     def psf(x_nm: Points, y_nm: Points, z_nm: Points, focus_nm: float) -> Points:
-        table = np.asarray(microscope.psf_xy(x_nm, y_nm, z_nm, focus_nm), dtype=np.float64)
+        given = microscope.psf_xy(x_nm, y_nm, z_nm, focus_nm)
+        if not isinstance(given, np.ndarray) or given.dtype.kind not in "fiu":
+            raise PluginError(f"{microscope.kind}: psf_xy gave {_described(given)}: return an array of real numbers")
+        table = np.asarray(given, dtype=np.float64)
         if table.shape != (len(z_nm), len(x_nm)):
             raise PluginError(
                 f"{microscope.kind}: psf_xy gave an array of shape {table.shape} for {len(z_nm)} z and {len(x_nm)} "
@@ -72,6 +75,10 @@ def asked_xy(microscope: PSFMicroscope) -> Callable[[Points, Points, Points, flo
         return table
 
     return psf
+
+
+def _described(given: Any) -> str:
+    return f"an array of {given.dtype}" if isinstance(given, np.ndarray) else type(given).__name__
 
 
 def tabulated(microscope: PSFMicroscope) -> Callable[[Points, Points, Points], Points]:

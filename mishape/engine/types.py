@@ -36,6 +36,8 @@ _NUMBER = BeforeValidator(_number)
 Count = Annotated[int, Strict(), Field(ge=1, le=1_000_000), _NUMBER]
 Length = Annotated[float, Strict(), _NUMBER]
 MAX_VOXELS = 2**33
+MAX_PHOTONS = 1e30
+"""Of an emitter: images are in single precision, which ends at 3e38."""
 _PLAIN = ConfigDict(extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
@@ -245,8 +247,19 @@ class Emitters:
         positions, photons = tuple(self.xyz_nm.shape), tuple(self.photons.shape)
         if len(positions) != 2 or positions[1] != 3 or photons != positions[:1]:
             raise EmitterError(f"emitters need (n, 3) positions and (n,) photons: {positions} and {photons} given")
+        if type(self.xyz_nm) is not type(self.photons):
+            kinds = (type(array).__module__.partition(".")[0] for array in (self.xyz_nm, self.photons))
+            raise EmitterError(
+                f"emitters need arrays of one library: positions of {' and photons of '.join(kinds)} given"
+            )
         if isinstance(self.xyz_nm, np.ndarray) and not np.isfinite(self.xyz_nm).all():
             raise EmitterError("emitters need finite positions: NaN or infinity given")
+        if isinstance(self.photons, np.ndarray) and not self._are_photons(self.photons):
+            raise EmitterError(f"emitters need real numbers of photons up to {MAX_PHOTONS:g}: others, or NaN, given")
+
+    @staticmethod
+    def _are_photons(photons: NDArray[Any]) -> bool:
+        return photons.dtype.kind in "fiu" and bool(np.abs(photons).max(initial=0.0) <= MAX_PHOTONS)
 
     def __len__(self) -> int:
         return int(self.xyz_nm.shape[0])

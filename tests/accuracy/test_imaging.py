@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
+import array_api_strict as strict
 import numpy as np
 import pytest
 from conftest import Accuracy
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from mishape.engine import fields, reach, slabs
-from mishape.engine.errors import MishapeError
+from mishape.engine.errors import EmitterError, MishapeError
 from mishape.engine.imaging import PSFMicroscope, direct_sum
 from mishape.engine.types import Emitters, Grid, Points
 from mishape.plugins.microscopes.confocal import Confocal
@@ -81,6 +82,26 @@ def test_no_emitters_no_light() -> None:
     far = EPI1.image(emitter(80_000.0, 0.0), grid)
     assert far.shape == (2, 5, 9)
     assert np.abs(far).max() < 1e-9
+
+
+@pytest.mark.parametrize("photons", [np.nan, np.inf, 1e31, 1j])
+def test_photons_that_are_none_are_refused(photons: complex) -> None:
+    with pytest.raises(
+        EmitterError, match=r"^emitters need real numbers of photons up to 1e\+30: others, or NaN, given$"
+    ):
+        Emitters(np.zeros((1, 3)), np.array([photons]))
+
+
+def test_arrays_of_two_libraries_are_refused() -> None:
+    with pytest.raises(EmitterError, match=r"one library: positions of numpy and photons of array_api_strict given$"):
+        Emitters(np.zeros((1, 3)), strict.asarray([1.0]))
+
+
+@pytest.mark.parametrize("pixel_nm", [30_000.0, 100_000.0])
+def test_pixels_larger_than_all_light(pixel_nm: float) -> None:
+    """One pixel holds what one emitter gives, but for the tail beyond the reach."""
+    image = EPI2.image(emitter(10.0, 0.0), Grid(shape=(1, 3, 3), pixel_nm=pixel_nm))
+    assert image[0, 1, 1] == pytest.approx(1000, rel=0.02)
 
 
 def test_float32_emitters() -> None:
@@ -437,6 +458,6 @@ def test_light_too_wide_for_the_pixels_is_refused() -> None:
     """An objective of NA 0.02 has light 14 um wide: on pixels of 5 nm its reach would fill the memory."""
     scope = Epi(na=0.02, emission_nm=550.0, immersion_index=1.0)
     with pytest.raises(
-        MishapeError, match=r"light that reaches 3\d\d\d\d\d nm needs grids of .* points, more than 1e\+08: use larger"
+        MishapeError, match=r"light that reaches 3\d\d\d\d\d nm needs grids of .* points, more than 1e\+08: use pixels"
     ):
         scope.image(emitter(0, 0, 0), Grid(shape=(1, 16, 16), pixel_nm=5.0))
