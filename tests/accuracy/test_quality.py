@@ -73,7 +73,7 @@ def test_the_tube_at_each_quality(case: str, each_path: str, accuracy: Accuracy)
     assert exact < standard < preview
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", ["epi2", "con1"])
 @pytest.mark.parametrize("quality", get_args(QualityName))
 def test_both_code_paths_give_one_image(case: str, quality: str, use_path: Any) -> None:
     """To 1e-5 of the peak: single precision, summed in two orders."""
@@ -87,7 +87,7 @@ def test_both_code_paths_give_one_image(case: str, quality: str, use_path: Any) 
 # ---- any optics, grid and emitters -----------------------------------------------------------------------------------
 @st.composite
 def microscopes(draw: st.DrawFn) -> PSFMicroscope:
-    """Epi, confocal, spinning disk; matched, or in another medium 1 to 3 um deep."""
+    """Epi or confocal; matched, or in another medium 1 to 3 um deep."""
     immersion = draw(st.sampled_from([1.0, 1.33, 1.515]))
     optics: dict[str, Any] = {
         "na": draw(st.floats(0.3, immersion - 0.08)),
@@ -97,15 +97,12 @@ def microscopes(draw: st.DrawFn) -> PSFMicroscope:
     }
     if immersion > 1 and draw(st.booleans()):
         optics |= {"sample_index": draw(st.sampled_from([1.33, 1.38, 1.45])), "depth_nm": draw(st.floats(1000, 3000))}
-    kind = draw(st.sampled_from(["epi", "confocal", "epi", "confocal", "disk"]))
+    kind = draw(st.sampled_from(["epi", "confocal"]))
     event(f"{kind}, {optics['quality']}, {'mismatched' if 'depth_nm' in optics else 'matched'}")
     if kind == "epi":
         return Epi(**optics)
     excitation_nm = optics["emission_nm"] * draw(st.floats(0.8, 1))
-    if kind == "confocal":
-        return Confocal(**optics, excitation_nm=excitation_nm, pinhole_au=draw(st.floats(0.3, 3)))
-    mild = {**optics, "na": draw(st.floats(0.8, 0.9))}
-    return SpinningDisk(**mild, excitation_nm=excitation_nm, magnification=60.0)
+    return Confocal(**optics, excitation_nm=excitation_nm, pinhole_au=draw(st.floats(0.3, 3)))
 
 
 @st.composite
@@ -161,7 +158,7 @@ def test_any_image_keeps_its_quality(scope: PSFMicroscope, grid: Grid, where: st
 
 
 def test_a_spinning_disk_keeps_its_quality() -> None:
-    """As above: an emitter at the border of a slab, a field of odd and even sizes, the standard quality."""
+    """As above, where a set-up takes seconds: an emitter at the border of a slab, odd and even sizes, the standard quality."""
     scope = SpinningDisk(na=0.9, emission_nm=600.0, excitation_nm=561.0, magnification=60.0)
     grid = Grid((1, 9, 14), 150.0, planes_nm=(250.0,))
     lone = emitters_of(scope, grid, "at a slab's border", 4, 1)
@@ -171,7 +168,7 @@ def test_a_spinning_disk_keeps_its_quality() -> None:
 
 
 @pytest.mark.parametrize("quality", get_args(QualityName))
-@pytest.mark.parametrize("z_nm", [-14_000.0, -6000.0, -4000.0, -3000.0, 3000.0, 5000.0, 14_000.0])
+@pytest.mark.parametrize("z_nm", [-6000.0, 3000.0])
 @pytest.mark.parametrize("scope", [EPI2, CON1], ids=["epi2", "con1"])
 def test_a_lone_emitter_microns_from_focus(scope: PSFMicroscope, z_nm: float, quality: str) -> None:
     """It is imaged, however little of its light there is: the quality's error of FLOOR of the focal peak."""
