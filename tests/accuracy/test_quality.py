@@ -158,7 +158,7 @@ def test_any_image_keeps_its_quality(scope: PSFMicroscope, grid: Grid, where: st
 
 
 def test_a_spinning_disk_keeps_its_quality() -> None:
-    """As above, where a set-up takes seconds: an emitter at the border of a slab, odd and even sizes, the standard quality."""
+    """As above, where a set-up takes seconds: an emitter at the border of a slab, one odd and one even side."""
     scope = SpinningDisk(na=0.9, emission_nm=600.0, excitation_nm=561.0, magnification=60.0)
     grid = Grid((1, 9, 14), 150.0, planes_nm=(250.0,))
     lone = emitters_of(scope, grid, "at a slab's border", 4, 1)
