@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mishape.engine import arrays
-from mishape.engine.errors import MishapeError
 from mishape.engine.imaging import PSFMicroscope
 from mishape.engine.protocols import Microscope
 from mishape.engine.radial import table_reader
-from mishape.engine.tables import asked
+from mishape.engine.tables import asked, finite
 from mishape.engine.types import Emitters, Grid, Points
 
 NODES = 3
@@ -70,7 +69,7 @@ class LoneEmitter:
         if self._moves_as_one:
             return self._asked(r_nm, -travel_nm, 0.0)
         if isinstance(self.microscope, PSFMicroscope):
-            return _finite(self.microscope.through_focus(r_nm, np.zeros(1), travel_nm)[:, 0])
+            return finite(self.microscope.through_focus(r_nm, np.zeros(1), travel_nm)[:, 0])
         return np.concatenate([self._asked(r_nm, np.zeros(1), focus_nm) for focus_nm in travel_nm.tolist()])
 
     @cached_property
@@ -81,7 +80,7 @@ class LoneEmitter:
         return bool(np.allclose(by_travel, by_emitter, rtol=0, atol=1e-9 * np.abs(by_travel).max()))
 
     def _asked(self, r_nm: Points, z_nm: Points, focus_nm: float) -> Points:
-        return _finite(asked(self.microscope)(r_nm, z_nm, focus_nm))
+        return asked(self.microscope)(r_nm, z_nm, focus_nm)
 
     def _imaged(self, r_nm: Points, travel_nm: Points) -> Points:
         reach_nm = float(r_nm.max(initial=0.0))
@@ -100,7 +99,7 @@ class LoneEmitter:
         for start in range(0, len(travel_nm), PLANES_AT_ONCE):
             planes = tuple(travel_nm[start : start + PLANES_AT_ONCE].tolist())
             grid = Grid((len(planes), pixels, pixels), pixel_nm, planes_nm=planes)
-            yield from _finite(arrays.to_numpy(self.microscope.image(lone, grid)))
+            yield from finite(arrays.to_numpy(self.microscope.image(lone, grid)))
 
     def stack(self, grid: Grid) -> NDArray[np.float32]:
         """Return the photon fraction in each pixel of a grid of an odd number of equal rows and columns, (Z, Y, X).
@@ -122,9 +121,3 @@ class LoneEmitter:
         quadrant = np.asarray((reader @ table.T).T, dtype=np.float32).reshape(-1, half + 1, half + 1)
         mirrored = np.abs(np.arange(-half, half + 1))
         return np.ascontiguousarray(quadrant[:, mirrored][:, :, mirrored])
-
-
-def _finite(values: NDArray[Any]) -> NDArray[Any]:
-    if not np.isfinite(values).all():
-        raise MishapeError("this PSF holds NaN or infinity: its formula fails at some place")
-    return values

@@ -44,7 +44,7 @@ class Quality:
 
 QUALITIES = MappingProxyType(
     {
-        "preview": Quality(1e-2, 6e-3, 3e-3, 3e-2, 0.42, Window(3, 0.33), 45.0),
+        "preview": Quality(1e-2, 6e-3, 3e-3, 1e-2, 0.42, Window(4, 0.35), 45.0),
         "standard": Quality(3e-3, 2e-3, 1e-3, 1e-2, 0.42, Window(4, 0.35), 45.0),
         "exact": Quality(1e-3, 3e-4, 2e-4, 2e-3, 0.45, Window(6, 0.40), 120.0),
     }

@@ -54,7 +54,7 @@ def asked(microscope: Any) -> PSF:
                 f"{microscope.kind}: psf gave an array of shape {table.shape} for {len(z_nm)} z and {len(r_nm)} radii: "
                 "return photon fractions per nm^2 of shape (len(z_nm), len(r_nm))"
             )
-        return table
+        return finite(table)
 
     return psf
 
@@ -72,9 +72,16 @@ def asked_xy(microscope: PSFMicroscope) -> Callable[[Points, Points, Points, flo
                 f"{microscope.kind}: psf_xy gave an array of shape {table.shape} for {len(z_nm)} z and {len(x_nm)} "
                 "places: return photon fractions per nm^2 of shape (len(z_nm), len(x_nm))"
             )
-        return table
+        return finite(table)
 
     return psf
+
+
+def finite(table: Points) -> Points:
+    """Return a PSF's values, or raise a `MishapeError` if one is no number."""
+    if not np.isfinite(table).all():
+        raise MishapeError("this PSF holds NaN or infinity: its formula fails at some place")
+    return table
 
 
 def _described(given: Any) -> str:
@@ -106,7 +113,7 @@ def _table(
     path = _entry(name) if about["code"] else None
     table = _from_disk(path, about, (len(planes_nm), len(z_nm), len(r_nm)))
     if table is None:
-        table = microscope.through_focus(r_nm, z_nm, planes_nm)
+        table = finite(microscope.through_focus(r_nm, z_nm, planes_nm))
         _to_disk(path, about, table)
     table.flags.writeable = False
     return table
