@@ -330,7 +330,7 @@ def test_sound_labeler_passes() -> None:
         ),
         (NoEmitters(), "label() gave no emitters: the image would be black"),
         (LostEmitter(), "label() gives what no microscope can image: emitters need finite positions"),
-        (NanPhotons(), "an emitter's photons are NaN or infinite"),
+        (NanPhotons(), "label() gives what no microscope can image: emitters need real numbers of photons"),
         (Darkening(), "an emitter has negative photons: it would darken the image"),
         (Unposed(), "outside the shape's bounds: the light would not be where the masks are"),
     ],
