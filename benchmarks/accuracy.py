@@ -30,7 +30,7 @@ def measured() -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "accuracy.json"
         tests = [str(ROOT / "tests" / name) for name in MODULES]
-        options = ["-q", "-n", str(os.cpu_count()), f"--accuracy={file}"]
+        options = ["-q", "-n", str(os.cpu_count()), "-m", "not long", f"--accuracy={file}"]
         subprocess.run([sys.executable, "-m", "pytest", *tests, *options], cwd=ROOT, check=True)
         records: list[dict[str, Any]] = json.loads(file.read_text())
     return sorted(records, key=lambda record: (record["test"], record["claim"], record["case"]))
