@@ -65,7 +65,7 @@ def tube_error(case: str, quality: str) -> float:
 @pytest.mark.parametrize("case", CASES)
 def test_the_tube_at_each_quality(case: str, each_path: str, accuracy: Accuracy) -> None:
     """Test 16: a tube 3 um long through 800 nm of depth, each code path: standard < 0.5 %, exact < 0.1 %."""
-    label = f"{case}, {each_path}"
+    label = f"{case} {each_path}".replace(",", "")
     standard, exact, preview = (tube_error(case, name) for name in ("standard", "exact", "preview"))
     assert standard < GOAL
     accuracy(16, "tube against the exact sum, quality exact, of the peak", exact, abs=1e-3, case=label)
