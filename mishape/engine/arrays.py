@@ -56,16 +56,15 @@ def to_numpy(array: Array) -> NDArray[Any]:
 
 
 def like(host: NDArray[Any], reference: Array) -> Array:
-    """Return a host array in the library, on the device and in the precision of a reference array of floats."""
+    """Return a host array in the library, on the device and in the precision of a reference array."""
     if isinstance(reference, np.ndarray):
-        return host.astype(
-            np.result_type(reference.dtype, 1j) if host.dtype.kind == "c" else reference.dtype, copy=False
-        )
+        real = reference.real.dtype
+        return host.astype(np.result_type(real, 1j) if host.dtype.kind == "c" else real, copy=False)
     xp = namespace(reference)
     moved = xp.asarray(host, device=compat.device(reference))
     if host.dtype.kind not in "fc":
         return moved
-    single = reference.dtype == xp.float32
+    single = reference.dtype in (xp.float32, xp.complex64)
     kinds = (xp.float32, xp.float64) if host.dtype.kind == "f" else (xp.complex64, xp.complex128)
     return xp.astype(moved, kinds[0] if single else kinds[1])
 
@@ -174,22 +173,3 @@ def outer(one: Array, other: Array) -> Array:
     if isinstance(one, np.ndarray):
         return np.einsum("ni,nj->nij", one, other)  # twice as quick as broadcasting
     return one[:, :, None] * other[:, None, :]
-
-
-def split(terms: Array, real_weights: bool) -> Array:
-    """Return complex terms in the form that `weighted_sum` takes them.
-
-    On the host real weights multiply the real and the imaginary parts apart, which lie one after the other: (2, ...).
-    """
-    if isinstance(terms, np.ndarray) and real_weights:
-        return np.stack([terms.real, terms.imag])
-    return terms
-
-
-def weighted_sum(weights: Array, terms: Array) -> Array:
-    """Sum over k of weights[k] * terms[..., k, :, :], with complex terms from `split`."""
-    if isinstance(terms, np.ndarray) and weights.dtype.kind == "f":
-        total = np.empty((*terms.shape[1:-3], *terms.shape[-2:]), np.result_type(terms.dtype, 1j))
-        total.real, total.imag = (np.einsum("...kyx,kyx->...yx", part, weights) for part in terms)
-        return total
-    return namespace(weights, terms).sum(weights * terms, axis=-3)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mishape.engine.fast import compiled
+from mishape.engine.grids import Patch
 from mishape.engine.types import Points
 
 LANES = 8
@@ -22,14 +23,14 @@ def spread_emitters(
     photons: NDArray[np.float32],
     coefficients: NDArray[np.float32],
     axial: NDArray[np.float32],
-    shape: tuple[int, int],
+    patch: Patch,
 ) -> NDArray[np.float32]:
     """Return the maps of emitters, (rank, rows, columns): each summed in the order of the emitters.
 
     Parameters
     ----------
     rows, columns
-        (n,) places in grid points; none may need points outside the grid.
+        (n,) places in grid points; none may need points outside the patch.
     z_cells
         (n,) where each emitter's z lies in the axial table, in its cells.
     photons
@@ -38,45 +39,73 @@ def spread_emitters(
         Those of `mishape.engine.spreading.Window`.
     axial
         (cells + 1, rank): v_k, linear between.
-    shape
-        Rows and columns.
+    patch
+        The part of the grid that is returned.
     """
     rank = axial.shape[1]
     lanes = -(-rank // LANES) * LANES
     padded = np.zeros((len(axial), lanes), np.float32)
     padded[:, :rank] = axial
-    out = np.zeros((*shape, lanes), np.float32)
-    _kernel()(rows, columns, z_cells, photons, coefficients, padded, out)
+    weigh, spread = _kernels()
+    starts, weights = zip(
+        *(weigh(places - part.start, coefficients) for places, part in zip((rows, columns), patch, strict=True)),
+        strict=True,
+    )
+    out = np.zeros((*(part.stop - part.start for part in patch), lanes), np.float32)
+    spread(*starts, *weights, z_cells, photons, padded, out)
     return np.ascontiguousarray(np.moveaxis(out[..., :rank], -1, 0))
 
 
 @cache
-def _kernel() -> Any:
-    return compiled(_spread)
+def _kernels() -> tuple[Any, Any]:
+    return compiled(_weigh), compiled(_spread)
 
 
-def _spread(rows: Any, columns: Any, z_cells: Any, photons: Any, coefficients: Any, axial: Any, out: Any) -> None:
+def _weigh(places: Any, coefficients: Any) -> Any:
+    """Return the first point that each place touches, and how much of it each point takes: (width, n)."""
     degree, width = coefficients.shape[0] - 1, coefficients.shape[1]
-    rank, last_cell = axial.shape[1], axial.shape[0] - 2
-    row_weights, column_weights = np.empty(width, np.float32), np.empty(width, np.float32)
-    values = np.empty(rank, np.float32)
-    for n in range(rows.shape[0]):
-        first_row, first_column = int(np.ceil(rows[n] - width / 2)), int(np.ceil(columns[n] - width / 2))
-        t_row = np.float32(2 * (first_row - rows[n]) + (width - 1))
-        t_column = np.float32(2 * (first_column - columns[n]) + (width - 1))
-        for i in range(width):
-            row_weights[i] = column_weights[i] = coefficients[degree, i]
+    first = np.ceil(places - width / 2)
+    t = (2 * (first - places) + (width - 1)).astype(np.float32)
+    weights = np.empty((width, places.shape[0]), np.float32)
+    for i in range(width):
+        weight = weights[i]
+        weight[:] = coefficients[degree, i]
         for power in range(degree - 1, -1, -1):
-            for i in range(width):
-                row_weights[i] = row_weights[i] * t_row + coefficients[power, i]
-                column_weights[i] = column_weights[i] * t_column + coefficients[power, i]
+            coefficient = coefficients[power, i]
+            for n in range(places.shape[0]):
+                weight[n] = weight[n] * t[n] + coefficient
+    return first.astype(np.int64), weights
+
+
+def _spread(
+    first_row: Any,
+    first_column: Any,
+    row_weights: Any,
+    column_weights: Any,
+    z_cells: Any,
+    photons: Any,
+    axial: Any,
+    out: Any,
+) -> None:
+    """Add row by row: a row of the window is one piece of memory, which the compiler works on eight numbers at a time.
+
+    Its length is not written as a constant, else the compiler would write the loop out and add number by number.
+    """
+    width, lanes, last_cell = row_weights.shape[0], out.shape[2], axial.shape[0] - 2
+    flat, stride, length = out.reshape(-1), out.shape[1] * lanes, width * lanes
+    values, line = np.empty(lanes, np.float32), np.empty(length, np.float32)
+    for n in range(first_row.shape[0]):
         cell = min(max(int(np.floor(z_cells[n])), 0), last_cell)
-        share = np.float32(z_cells[n] - cell)
-        for k in range(rank):
-            values[k] = photons[n] * (axial[cell, k] + share * (axial[cell + 1, k] - axial[cell, k]))
+        share, below, above = np.float32(z_cells[n] - cell), axial[cell], axial[cell + 1]
+        for k in range(lanes):
+            values[k] = photons[n] * (below[k] + share * (above[k] - below[k]))
+        for j in range(width):
+            weight, part = column_weights[j, n], line[j * lanes : (j + 1) * lanes]
+            for k in range(lanes):
+                part[k] = weight * values[k]
+        start = first_row[n] * stride + first_column[n] * lanes
         for i in range(width):
-            for j in range(width):
-                weight = row_weights[i] * column_weights[j]
-                target = out[first_row + i, first_column + j]
-                for k in range(rank):
-                    target[k] += weight * values[k]
+            weight, target = row_weights[i, n], flat[start : start + length]
+            for k in range(length):
+                target[k] += weight * line[k]
+            start += stride

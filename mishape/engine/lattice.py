@@ -1,9 +1,9 @@
-"""The periodic grids on which a field is imaged: the pixels', and that on which emitters are spread."""
+"""One axis of the grids on which a field is imaged: the pixels', and that on which emitters are spread."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mishape.engine.spreading import Window
 from mishape.engine.types import Array
@@ -72,10 +72,19 @@ def axis_of(
     end_per_nm
         Where the transfer functions end.
     """
+    lead = math.ceil(0.5 + beyond_nm / pixel_nm + window.width / 2 / finer)
+    # An emitter at the far end must not reach round to the first pixel.
+    period = pixels + math.ceil((beyond_nm + reach_nm) / pixel_nm) + 1
+    return _banded(Axis(pixels, pixel_nm, lead, period, finer, 1), end_per_nm)
+
+
+def for_fft(axis: Axis, end_per_nm: float) -> Axis:
+    """Return an axis whose period a fast Fourier transform likes, and which holds all that emitters can touch."""
     from scipy.fft import next_fast_len
 
-    lead = math.ceil(0.5 + beyond_nm / pixel_nm + window.width / 2 / finer)
-    # An emitter at the far end must not reach round to the first pixel, and spreading must not wrap.
-    period = next_fast_len(pixels + max(lead + math.ceil(reach_nm / pixel_nm), 2 * lead), real=True)
-    band = min(math.ceil(end_per_nm * period * pixel_nm), (finer * period - 1) // 2)
-    return Axis(pixels, pixel_nm, lead, period, finer, max(1, band))
+    period = next_fast_len(max(axis.period, axis.pixels + 2 * axis.lead), real=True)
+    return _banded(replace(axis, period=period), end_per_nm)
+
+
+def _banded(axis: Axis, end_per_nm: float) -> Axis:
+    return replace(axis, band=max(1, min(math.ceil(end_per_nm * axis.length_nm), (axis.points - 1) // 2)))

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import i0
 
-from mishape.engine import arrays, fields
+from mishape.engine import arrays, tiles
 from mishape.engine.errors import MishapeError
 from mishape.engine.imaging import PSFMicroscope
 from mishape.engine.quality import QUALITIES
@@ -100,7 +100,7 @@ class OutOfMemoryError(RuntimeError):
 def full_device(monkeypatch: pytest.MonkeyPatch, holds: int) -> list[int]:
     """A device that holds so many images; the sizes of the batches that were tried."""
     tried: list[int] = []
-    fill = fields._fill
+    fill = tiles._fill
 
     def limited(images: Any, scope: Any, batch: Any, grid: Any) -> None:
         tried.append(len(batch))
@@ -108,7 +108,7 @@ def full_device(monkeypatch: pytest.MonkeyPatch, holds: int) -> list[int]:
             raise OutOfMemoryError("out of memory")
         fill(images, scope, batch, grid)
 
-    monkeypatch.setattr(fields, "_fill", limited)
+    monkeypatch.setattr(tiles, "_fill", limited)
     return tried
 
 
@@ -131,7 +131,7 @@ def test_other_errors_of_a_device_are_told(monkeypatch: pytest.MonkeyPatch) -> N
     def fails(*_: Any) -> None:
         raise RuntimeError("device lost")
 
-    monkeypatch.setattr(fields, "_fill", fails)
+    monkeypatch.setattr(tiles, "_fill", fails)
     with pytest.raises(RuntimeError, match=r"^device lost$"):
         SCOPES[1].image(some(5), Grid(shape=(1, 24, 31), pixel_nm=80.0))
 
@@ -229,14 +229,3 @@ def test_transforms_invert_each_other(convert: Convert) -> None:
     back = arrays.irfft_columns(arrays.ifft_rows(spectra), 12)
     np.testing.assert_allclose(arrays.to_numpy(back)[:, :6, :9], maps, atol=1e-12)
     np.testing.assert_allclose(arrays.to_numpy(spectra), np.fft.rfft2(maps, (8, 12)), atol=1e-12)
-
-
-@libraries
-def test_weighted_sums(convert: Convert) -> None:
-    """Over the last axis but two, with real and with complex weights: numpy's plain sum, to 1e-12."""
-    rng = np.random.default_rng(0)
-    terms = rng.normal(size=(2, 3, 4, 5)) + 1j * rng.normal(size=(2, 3, 4, 5))
-    real = rng.normal(size=(3, 4, 5))
-    for weights in (real, real + 1j):
-        found = arrays.weighted_sum(convert(weights), arrays.split(convert(terms), not np.iscomplexobj(weights)))
-        np.testing.assert_allclose(arrays.to_numpy(found), (weights * terms).sum(axis=1), atol=1e-12)

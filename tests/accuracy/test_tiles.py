@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mishape.engine import fields, operators, slabs
+from mishape.engine import operators, slabs, tiles
 from mishape.engine.component import Keyed
 from mishape.engine.errors import MishapeError
 from mishape.engine.imaging import PSFMicroscope, direct_sum
@@ -62,7 +62,7 @@ def forgotten() -> Iterator[None]:
 
 def _forget() -> None:
     slabs._modes.clear()
-    fields._operators.clear()
+    tiles._operators.clear()
 
 
 def bytes_of(image: Any) -> str:
@@ -91,23 +91,23 @@ def test_tiles_do_not_show(
     grid = Grid(shape, 150.0, planes_nm=(-100.0, 420.0)[: shape[0]])
     emitters = at_borders(grid)
     whole = scope.image(emitters, grid)
-    monkeypatch.setattr(fields, "TILE_POINTS", 1 << 14)
+    monkeypatch.setattr(tiles, "SERIES_POINTS", 1 << 13)
     keyed = slabs.lots_of(Keyed.of(scope), [emitters], grid)
-    assert len([*fields._tiles(grid, [*keyed], scope)]) > 1
+    assert len([*tiles._tiles(grid, [*keyed], scope)]) > 1
     assert difference(scope.image(emitters, grid), whole) < (1e-5 if scope is EPI2 else 2e-5)
 
 
 def test_tiles_of_a_psf_in_x_and_y(monkeypatch: pytest.MonkeyPatch) -> None:
     grid = Grid((1, 60, 71), 120.0)
     whole = Coma().image(at_borders(grid), grid)
-    monkeypatch.setattr(fields, "TILE_POINTS", 1 << 13)
+    monkeypatch.setattr(tiles, "TILE_POINTS", 1 << 13)
     assert difference(Coma().image(at_borders(grid), grid), whole) < 1e-5
 
 
 def test_tiles_add(monkeypatch: pytest.MonkeyPatch) -> None:
     """Test 1 over slabs and tiles: 1e-5 of the peak."""
     grid = Grid((2, 90, 101), 80.0, z_step_nm=400.0)
-    monkeypatch.setattr(fields, "TILE_POINTS", 1 << 14)
+    monkeypatch.setattr(tiles, "SERIES_POINTS", 1 << 14)
     parts = [at_borders(grid), scattered(4, 30, (4000.0, 3600, 3000))]
     apart = sum(EPI2.image(part, grid) for part in parts)
     assert difference(EPI2.image(together(*parts), grid), apart) < 1e-5
@@ -116,7 +116,7 @@ def test_tiles_add(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_tiles_are_those_of_the_exact_sum(monkeypatch: pytest.MonkeyPatch) -> None:
     """A lone emitter on a seam: test 16's 0.5 %, and the same seen from a tile that it does not lie in."""
     grid, lone = Grid((1, 80, 81), 80.0), emitter(3.0, 40.0, 100.0)
-    monkeypatch.setattr(fields, "TILE_POINTS", 1 << 13)
+    monkeypatch.setattr(tiles, "SERIES_POINTS", 1 << 13)
     assert difference(EPI2.image(lone, grid), direct_sum(EPI2, lone, grid)) < 3e-3
 
 
@@ -154,9 +154,9 @@ def test_transfer_functions_read_anew(scope: PSFMicroscope, each_path: str, monk
     held = scope.image(emitters, grid)
     monkeypatch.setattr(operators, "HELD_BYTES", 0)
     monkeypatch.setattr(operators, "POINTS_AT_ONCE", 1 << 9)
-    fields._operators.clear()
+    tiles._operators.clear()
     assert difference(scope.image(emitters, grid), held) < 1e-6
-    assert all(operator.held is None for operator in fields._operators._values.values())
+    assert all(operator.held is None for operator in tiles._operators._values.values())
 
 
 # ---- the same bytes --------------------------------------------------------------------------------------------------
@@ -179,9 +179,9 @@ def test_what_is_made_again_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None
     _forget()
     assert bytes_of(EPI2.image(emitters, grid)) == first
     monkeypatch.setattr(slabs._modes, "limit_bytes", 0)
-    monkeypatch.setattr(fields._operators, "limit_bytes", 0)
+    monkeypatch.setattr(tiles._operators, "limit_bytes", 0)
     assert bytes_of(EPI2.image(emitters, grid)) == first
-    assert (len(slabs._modes), len(fields._operators)) == (1, 1)
+    assert (len(slabs._modes), len(tiles._operators)) == (1, 1)
     assert bytes_of(EPI2.image(emitters, grid)) == first
 
 
@@ -190,14 +190,14 @@ def test_microscopes_of_equal_parameters_share_operators() -> None:
     grid, lone = Grid((2, 16, 17), 80.0, z_step_nm=300.0), emitter(0, 0)
     for scope in (Epi(preset="epi2"), Epi(preset="epi2"), Epi(**EPI2.model_dump(exclude={"preset"}), preset="epi2")):
         scope.image(lone, grid)
-    assert (len(slabs._modes), len(fields._operators)) == (1, 1)
+    assert (len(slabs._modes), len(tiles._operators)) == (1, 1)
     Epi(preset="epi2", quality="preview").image(lone, grid)
-    assert (len(slabs._modes), len(fields._operators)) == (2, 2)
+    assert (len(slabs._modes), len(tiles._operators)) == (2, 2)
     Epi(preset="epi2").image(lone, Grid((2, 16, 17), 81.0, z_step_nm=300.0))
-    assert (len(slabs._modes), len(fields._operators)) == (3, 3)
+    assert (len(slabs._modes), len(tiles._operators)) == (3, 3)
     # Another field of the same pixels and planes has an operator of its own, and the same modes.
     Epi(preset="epi2").image(lone, Grid((2, 40, 17), 80.0, z_step_nm=300.0))
-    assert (len(slabs._modes), len(fields._operators)) == (3, 4)
+    assert (len(slabs._modes), len(tiles._operators)) == (3, 4)
 
 
 def test_the_least_recently_used_is_forgotten() -> None:
@@ -223,7 +223,7 @@ def test_the_least_recently_used_is_forgotten() -> None:
 
 # ---- too large -------------------------------------------------------------------------------------------------------
 def test_a_tile_that_no_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fields, "MAX_POINTS", 1000)
+    monkeypatch.setattr(tiles, "MAX_POINTS", 1000)
     with pytest.raises(
         MishapeError,
         match=r"^imaging \(1, 16, 16\) pixels of 80 nm with light that reaches \d+ nm needs grids of \S+ points, more "

@@ -17,22 +17,23 @@ import numpy as np
 from mishape.engine import arrays
 from mishape.engine.component import Keyed
 from mishape.engine.errors import MishapeError
-from mishape.engine.lattice import axis_of
-from mishape.engine.operators import Field, Operator, correction_of
+from mishape.engine.fft_grids import FFTGrids
+from mishape.engine.grids import Grids
+from mishape.engine.lattice import axis_of, for_fft
+from mishape.engine.operators import Operator
 from mishape.engine.quality import QUALITIES
 from mishape.engine.recent import Recent
+from mishape.engine.series_grids import SeriesGrids
 from mishape.engine.slabs import Lot, lots_of, outline_of
 from mishape.engine.types import Array, Emitters, Grid
 
 if TYPE_CHECKING:
     from mishape.engine.imaging import PSFMicroscope
 
-TILE_POINTS = 1 << 21
-"""Points of a tile's grids: larger fields are cut."""
+TILE_POINTS, SERIES_POINTS = 1 << 21, 1 << 18
+"""Points of a tile's grids: larger fields are cut. A matrix product's work grows faster than an FFT's."""
 MAX_POINTS = 10**8
 """Points that no tile may exceed: a few maps of them fill a computer's memory."""
-EMITTERS_AT_ONCE = 1 << 15
-"""Spread in one sum: in single precision a hundred thousand equal ones on one place add up to 3e-4 too much."""
 BEYOND = (0.0, 0.25, 0.5, 1.0)
 """How far outside a tile emitters may lie that its grid holds, in reaches: on the host the least that will do."""
 BATCH_NUMBERS = 1 << 28
@@ -115,8 +116,8 @@ def _near(lot: Lot, tile: Tile, grid: Grid) -> Lot:
 def _tiles(grid: Grid, lots: Sequence[Lot], microscope: PSFMicroscope) -> Iterator[Tile]:
     """Cut a grid into tiles of one shape, the last ones overlapping, halved until their grids are small."""
     reach_nm = max(lot.modes.reach_nm for lot in lots)
-    shape = grid.shape[1:]
-    while (points := _field(shape, grid, lots, microscope, 1.0).points) > TILE_POINTS:
+    shape, most = grid.shape[1:], SERIES_POINTS if _by_series(lots) else TILE_POINTS
+    while (points := _grids(shape, grid, lots, microscope, 1.0).points) > most:
         if max(shape) == 1 or max(shape) * grid.pixel_nm <= reach_nm:  # what is left is the light's own reach
             break
         rows, columns = shape
@@ -131,26 +132,30 @@ def _tiles(grid: Grid, lots: Sequence[Lot], microscope: PSFMicroscope) -> Iterat
             yield Tile(min(top, grid.shape[1] - shape[0]), min(left, grid.shape[2] - shape[1]), shape)
 
 
-def _field(shape: tuple[int, int], grid: Grid, lots: Sequence[Lot], microscope: PSFMicroscope, beyond: float) -> Field:
+def _grids(shape: tuple[int, int], grid: Grid, lots: Sequence[Lot], microscope: PSFMicroscope, beyond: float) -> Grids:
     """Return the grids of a tile that serve emitters up to some of the reach outside it."""
     window, finer = QUALITIES[microscope.quality].window, outline_of(Keyed.of(microscope), grid).finer
     reach_nm = max(lot.modes.reach_nm for lot in lots)
     end = max(float(lot.modes.ends_per_nm.max()) for lot in lots)
     rows, columns = (axis_of(n, grid.pixel_nm, finer, reach_nm, beyond * reach_nm, end, window) for n in shape)
-    return Field(rows, columns, window)
+    if _by_series(lots):
+        return SeriesGrids(rows, columns, window)
+    return FFTGrids(for_fft(rows, end), for_fft(columns, end), window)
+
+
+def _by_series(lots: Sequence[Lot]) -> bool:
+    return arrays.is_host(lots[0].photons) and lots[0].modes.transfer.is_real
 
 
 def _tile_image(lots: Sequence[Lot], tile: Tile, microscope: PSFMicroscope, grid: Grid, images: int) -> Array:
     """Return a tile's part of the images: (images, planes, rows, columns)."""
-    field = _field(tile.shape, grid, lots, microscope, _beyond(lots, tile, grid))
-    correction = arrays.like(correction_of(field, microscope.integrated_axes()), lots[0].photons)
-    spectra = arrays.zeros((images, grid.shape[0], *field.spectrum_shape), lots[0].photons, complex_numbers=True)
+    grids = _grids(tile.shape, grid, lots, microscope, _beyond(lots, tile, grid))
+    spectra = grids.dark(images, grid.shape[0], lots[0].photons)
     for lot in lots:
-        name = (lot.name, field, arrays.place(lot.photons))
-        operator = _operators.get(name, partial(Operator, lot.modes, field, lot.photons))
-        operator.add_to(spectra, _maps(lot, operator, images))
-    planes = [field.inverse(spectra[:, plane, ...] * correction) for plane in range(grid.shape[0])]
-    return arrays.namespace(spectra).stack(planes, axis=1)
+        name = (lot.name, grids, arrays.place(lot.photons))
+        operator = _operators.get(name, partial(Operator, lot.modes, grids, lot.photons))
+        operator.add_to(spectra, lot)
+    return grids.pixels(spectra, microscope.integrated_axes())
 
 
 def _beyond(lots: Sequence[Lot], tile: Tile, grid: Grid) -> float:
@@ -162,16 +167,5 @@ def _beyond(lots: Sequence[Lot], tile: Tile, grid: Grid) -> float:
         return BEYOND[-1]
     reach_nm = max(lot.modes.reach_nm for lot in lots)
     half_nm = np.array(tile.shape[::-1]) * grid.pixel_nm / 2
-    outside = max(float((np.abs(lot.xyz_nm[:, :2]).max(axis=0) - half_nm).max()) for lot in lots)
+    outside = max(float(np.abs(lot.xyz_nm[:, axis]).max()) - half_nm[axis] for lot in lots for axis in (0, 1))
     return next((level for level in BEYOND if outside <= level * reach_nm), BEYOND[-1])
-
-
-def _maps(lot: Lot, operator: Operator, images: int) -> Array:
-    """Spread a lot's emitters, some at a time."""
-    total = None
-    for start in range(0, len(lot), EMITTERS_AT_ONCE):
-        part = slice(start, min(start + EMITTERS_AT_ONCE, len(lot)))
-        xyz = lot.xyz_nm[part, :]
-        maps = operator.maps(xyz, lot.photons[part], lot.image[part] if images > 1 else None, images)
-        total = maps if total is None else total + maps
-    return total
