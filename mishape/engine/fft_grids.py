@@ -19,6 +19,10 @@ class FFTGrids(Grids):
         """Rows, a whole number of periods, and columns."""
         return -(-(2 * self.rows.band + 1) // self.rows.period) * self.rows.period, self.columns.band + 1
 
+    def work(self, planes: int, modes: int) -> float:
+        """Return the points that are transformed: their logarithm hardly changes."""
+        return self.points * (planes + modes)
+
     def patch(self, row: Array, column: Array) -> Patch:
         """Return the whole grid: a device's numbers must not depend on which other images are in the batch."""
         return slice(0, self.rows.lit), slice(0, self.columns.lit)

@@ -41,6 +41,10 @@ class Grids(ABC):
         return self.rows.points * self.columns.points
 
     @abstractmethod
+    def work(self, planes: int, modes: int) -> float:
+        """Return how much work transforming so many maps and planes is, to compare grids of one kind."""
+
+    @abstractmethod
     def patch(self, row: Array, column: Array) -> Patch:
         """Return a part of the spreading grid that holds all that emitters at some places touch."""
 

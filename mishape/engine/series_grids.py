@@ -32,6 +32,14 @@ class SeriesGrids(Grids):
         """Cosines and sines, their frequencies along y, and the same along x."""
         return 2, self.rows.band + 1, 2, self.columns.band + 1
 
+    def work(self, planes: int, modes: int) -> float:
+        """Return the products of numbers; those of the weighted sums, which wait for the memory, count tenfold."""
+        (rows, columns), (_, along_y, _, along_x) = (self.rows, self.columns), self.series_shape
+        along_y, along_x = 2 * along_y, 2 * along_x
+        forward = rows.lit * along_x * (columns.lit + along_y)
+        backward = rows.pixels * along_x * (along_y + columns.pixels)
+        return modes * forward + planes * backward + 10 * planes * modes * along_y * along_x
+
     def patch(self, row: Array, column: Array) -> Patch:
         """Return the least patch that the emitters touch."""
         width = self.window.width
@@ -51,14 +59,13 @@ class SeriesGrids(Grids):
     def add(self, spectra: Array, transfer: Transfers, terms: Array, row: int) -> None:
         """Add to (images, *series_shape)."""
         upper = transfer[0]
-        rows, columns = slice(row, row + upper.shape[1]), slice(upper.shape[2])
-        target, source = spectra[:, :, rows, :, columns], terms[:, :, :, rows, :, columns]
         if code_path() == "fast":
             from mishape.engine.fast_series import add_weighted
 
-            add_weighted(target, upper, source)
+            add_weighted(spectra, upper, terms, row)
         else:
-            target += np.einsum("kyx,ikaybx->iaybx", upper, source)
+            rows, columns = slice(row, row + upper.shape[1]), slice(upper.shape[2])
+            spectra[:, :, rows, :, columns] += np.einsum("kyx,ikaybx->iaybx", upper, terms[:, :, :, rows, :, columns])
 
     def pixels(self, spectra: Array, integrated: tuple[bool, bool]) -> Array:
         """Return the field's pixels."""

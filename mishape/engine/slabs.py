@@ -80,7 +80,8 @@ def lots_of(key: Keyed, batch: Sequence[Emitters], grid: Grid) -> Iterator[Lot]:
     counts = [len(emitters) for emitters in batch]
     image = arrays.like(np.repeat(np.arange(len(batch)), counts), photons)
     numbers = outline_of(key, grid).slab(xyz[:, 2])
-    found = np.unique(arrays.to_numpy(numbers)).tolist()
+    one = bool(xp.min(numbers) == xp.max(numbers))
+    found = arrays.to_numpy(numbers[:1] if one else xp.unique_values(numbers)).tolist()
     for slab in found:
         name = (key, grid.pixel_nm, tuple(grid.centers_nm()[0].tolist()), int(slab))
         modes = _modes.get(name, partial(_built, key, grid, int(slab)))

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import i0
 
-from mishape.engine import arrays, tiles
+from mishape.engine import arrays, images
 from mishape.engine.errors import MishapeError
 from mishape.engine.imaging import PSFMicroscope
 from mishape.engine.quality import QUALITIES
@@ -100,15 +100,15 @@ class OutOfMemoryError(RuntimeError):
 def full_device(monkeypatch: pytest.MonkeyPatch, holds: int) -> list[int]:
     """A device that holds so many images; the sizes of the batches that were tried."""
     tried: list[int] = []
-    fill = tiles._fill
+    fill = images._fill
 
-    def limited(images: Any, scope: Any, batch: Any, grid: Any) -> None:
+    def limited(out: Any, scope: Any, batch: Any, grid: Any) -> None:
         tried.append(len(batch))
         if len(batch) > holds:
             raise OutOfMemoryError("out of memory")
-        fill(images, scope, batch, grid)
+        fill(out, scope, batch, grid)
 
-    monkeypatch.setattr(tiles, "_fill", limited)
+    monkeypatch.setattr(images, "_fill", limited)
     return tried
 
 
@@ -131,7 +131,7 @@ def test_other_errors_of_a_device_are_told(monkeypatch: pytest.MonkeyPatch) -> N
     def fails(*_: Any) -> None:
         raise RuntimeError("device lost")
 
-    monkeypatch.setattr(tiles, "_fill", fails)
+    monkeypatch.setattr(images, "_fill", fails)
     with pytest.raises(RuntimeError, match=r"^device lost$"):
         SCOPES[1].image(some(5), Grid(shape=(1, 24, 31), pixel_nm=80.0))
 

@@ -16,7 +16,7 @@ from conftest import ROOT, Run
 from numpy.typing import NDArray
 
 import mishape
-from mishape.engine import operators, slabs, tiles
+from mishape.engine import images, operators, slabs
 from mishape.engine.component import Keyed, Real
 from mishape.engine.errors import MishapeError, PluginError
 from mishape.engine.imaging import PSFMicroscope, direct_sum
@@ -159,9 +159,9 @@ def test_transfer_functions_read_anew(scope: PSFMicroscope, each_path: str, monk
     """Complex ones that are not held give the image of held ones: 1e-6 of the peak."""
     held = scope.image(inside(), GRID)
     monkeypatch.setattr(operators, "HELD_BYTES", 0)
-    tiles._operators.clear()
+    images._operators.clear()
     assert difference(scope.image(inside(), GRID), held) < 1e-6
-    tiles._operators.clear()
+    images._operators.clear()
 
 
 def test_the_conformance_suite_takes_all_forms() -> None:

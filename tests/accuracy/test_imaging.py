@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mishape.engine import reach, slabs, tiles
+from mishape.engine import images, reach, slabs
 from mishape.engine.errors import EmitterError, MishapeError
 from mishape.engine.imaging import PSFMicroscope, direct_sum
 from mishape.engine.types import Emitters, Grid, Points
@@ -317,7 +317,7 @@ def forgetting() -> Iterator[Callable[[], None]]:
 
     def forget() -> None:
         slabs._modes.clear()
-        tiles._operators.clear()
+        images._operators.clear()
 
     yield forget
     forget()

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mishape.engine import operators, slabs, tiles
+from mishape.engine import images, operators, slabs, tiling
 from mishape.engine.component import Keyed
 from mishape.engine.errors import MishapeError
 from mishape.engine.imaging import PSFMicroscope, direct_sum
@@ -60,9 +60,15 @@ def forgotten() -> Iterator[None]:
     _forget()
 
 
+def _cut_small(monkeypatch: pytest.MonkeyPatch, points: int) -> None:
+    monkeypatch.setattr(tiling, "TILE_POINTS", points)
+    tiling._tile_shape.cache_clear()
+
+
 def _forget() -> None:
+    tiling._tile_shape.cache_clear()
     slabs._modes.clear()
-    tiles._operators.clear()
+    images._operators.clear()
 
 
 def bytes_of(image: Any) -> str:
@@ -91,23 +97,23 @@ def test_tiles_do_not_show(
     grid = Grid(shape, 150.0, planes_nm=(-100.0, 420.0)[: shape[0]])
     emitters = at_borders(grid)
     whole = scope.image(emitters, grid)
-    monkeypatch.setattr(tiles, "SERIES_POINTS", 1 << 13)
-    keyed = slabs.lots_of(Keyed.of(scope), [emitters], grid)
-    assert len([*tiles._tiles(grid, [*keyed], scope)]) > 1
+    _cut_small(monkeypatch, 1 << 13)
+    demand = images._demand([*slabs.lots_of(Keyed.of(scope), [emitters], grid)], scope, grid)
+    assert len([*tiling.tiles_of(grid, demand, 1.0)]) > 1
     assert difference(scope.image(emitters, grid), whole) < (1e-5 if scope is EPI2 else 2e-5)
 
 
 def test_tiles_of_a_psf_in_x_and_y(monkeypatch: pytest.MonkeyPatch) -> None:
     grid = Grid((1, 60, 71), 120.0)
     whole = Coma().image(at_borders(grid), grid)
-    monkeypatch.setattr(tiles, "TILE_POINTS", 1 << 13)
+    _cut_small(monkeypatch, 1 << 13)
     assert difference(Coma().image(at_borders(grid), grid), whole) < 1e-5
 
 
 def test_tiles_add(monkeypatch: pytest.MonkeyPatch) -> None:
     """Test 1 over slabs and tiles: 1e-5 of the peak."""
     grid = Grid((2, 90, 101), 80.0, z_step_nm=400.0)
-    monkeypatch.setattr(tiles, "SERIES_POINTS", 1 << 14)
+    _cut_small(monkeypatch, 1 << 14)
     parts = [at_borders(grid), scattered(4, 30, (4000.0, 3600, 3000))]
     apart = sum(EPI2.image(part, grid) for part in parts)
     assert difference(EPI2.image(together(*parts), grid), apart) < 1e-5
@@ -116,7 +122,7 @@ def test_tiles_add(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_tiles_are_those_of_the_exact_sum(monkeypatch: pytest.MonkeyPatch) -> None:
     """A lone emitter on a seam: test 16's 0.5 %, and the same seen from a tile that it does not lie in."""
     grid, lone = Grid((1, 80, 81), 80.0), emitter(3.0, 40.0, 100.0)
-    monkeypatch.setattr(tiles, "SERIES_POINTS", 1 << 13)
+    _cut_small(monkeypatch, 1 << 13)
     assert difference(EPI2.image(lone, grid), direct_sum(EPI2, lone, grid)) < 3e-3
 
 
@@ -154,9 +160,9 @@ def test_transfer_functions_read_anew(scope: PSFMicroscope, each_path: str, monk
     held = scope.image(emitters, grid)
     monkeypatch.setattr(operators, "HELD_BYTES", 0)
     monkeypatch.setattr(operators, "POINTS_AT_ONCE", 1 << 9)
-    tiles._operators.clear()
+    images._operators.clear()
     assert difference(scope.image(emitters, grid), held) < 1e-6
-    assert all(operator.held is None for operator in tiles._operators._values.values())
+    assert all(operator.held is None for operator in images._operators._values.values())
 
 
 # ---- the same bytes --------------------------------------------------------------------------------------------------
@@ -179,9 +185,9 @@ def test_what_is_made_again_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None
     _forget()
     assert bytes_of(EPI2.image(emitters, grid)) == first
     monkeypatch.setattr(slabs._modes, "limit_bytes", 0)
-    monkeypatch.setattr(tiles._operators, "limit_bytes", 0)
+    monkeypatch.setattr(images._operators, "limit_bytes", 0)
     assert bytes_of(EPI2.image(emitters, grid)) == first
-    assert (len(slabs._modes), len(tiles._operators)) == (1, 1)
+    assert (len(slabs._modes), len(images._operators)) == (1, 1)
     assert bytes_of(EPI2.image(emitters, grid)) == first
 
 
@@ -190,14 +196,14 @@ def test_microscopes_of_equal_parameters_share_operators() -> None:
     grid, lone = Grid((2, 16, 17), 80.0, z_step_nm=300.0), emitter(0, 0)
     for scope in (Epi(preset="epi2"), Epi(preset="epi2"), Epi(**EPI2.model_dump(exclude={"preset"}), preset="epi2")):
         scope.image(lone, grid)
-    assert (len(slabs._modes), len(tiles._operators)) == (1, 1)
+    assert (len(slabs._modes), len(images._operators)) == (1, 1)
     Epi(preset="epi2", quality="preview").image(lone, grid)
-    assert (len(slabs._modes), len(tiles._operators)) == (2, 2)
+    assert (len(slabs._modes), len(images._operators)) == (2, 2)
     Epi(preset="epi2").image(lone, Grid((2, 16, 17), 81.0, z_step_nm=300.0))
-    assert (len(slabs._modes), len(tiles._operators)) == (3, 3)
+    assert (len(slabs._modes), len(images._operators)) == (3, 3)
     # Another field of the same pixels and planes has an operator of its own, and the same modes.
     Epi(preset="epi2").image(lone, Grid((2, 40, 17), 80.0, z_step_nm=300.0))
-    assert (len(slabs._modes), len(tiles._operators)) == (3, 4)
+    assert (len(slabs._modes), len(images._operators)) == (3, 4)
 
 
 def test_the_least_recently_used_is_forgotten() -> None:
@@ -223,10 +229,11 @@ def test_the_least_recently_used_is_forgotten() -> None:
 
 # ---- too large -------------------------------------------------------------------------------------------------------
 def test_a_tile_that_no_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tiles, "MAX_POINTS", 1000)
+    monkeypatch.setattr(tiling, "MAX_POINTS", 1000)
+    _cut_small(monkeypatch, 1000)
     with pytest.raises(
         MishapeError,
-        match=r"^imaging \(1, 16, 16\) pixels of 80 nm with light that reaches \d+ nm needs grids of \S+ points, more "
+        match=r"^imaging 16 x 16 pixels of 80 nm with light that reaches \d+ nm needs grids of \S+ points, more "
         r"than 1e\+03: use pixels nearer to the light's own width$",
     ):
         EPI2.image(emitter(0, 0), Grid((1, 16, 16), 80.0))
