@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from statistics import median
+from statistics import mean
 from typing import Any
 from unittest.mock import patch
 
@@ -46,14 +46,21 @@ STAGES: dict[str, list[tuple[type, str]]] = {
     "detect": [(Scmos, "detect")],
 }
 BACKGROUND = 100
+MEANS = np.full((3, 128, 128), float(BACKGROUND))
+YARDSTICK_EVERY = 25
+"""Images, between two measurements of Poisson numbers."""
 
 
 class Stopwatch:
-    """CPU seconds spent in the methods of each stage, and the emitters that came out."""
+    """CPU seconds spent in the methods of each stage, and the emitters that came out.
+
+    Beside them what numpy takes for Poisson numbers, at every 25th image: the processor's speed changes within seconds.
+    """
 
     def __init__(self) -> None:
         self.spent_s = dict.fromkeys(STAGES, 0.0)
-        self.emitters = 0
+        self.emitters = self.images = 0
+        self.poisson_s: list[float] = []
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -69,7 +76,9 @@ class Stopwatch:
             start = time.process_time()
             made = method(*given, **named)
             self.spent_s[stage] += time.process_time() - start
-            self.emitters += len(given[1]) if stage == "image" else 0
+            if stage == "image":
+                self.emitters, self.images = self.emitters + len(given[1]), self.images + 1
+                self.poisson_s += [_poisson_s()] if self.images % YARDSTICK_EVERY == 1 else []
             return made
 
         return counted
@@ -108,30 +117,28 @@ def run(view: str, shape: str, samples: int, repeats: int) -> dict[str, Any]:
     spec = mishape.load_spec(scene(view, shape, samples))
     with tempfile.TemporaryDirectory() as folder, patch.object(html, "report", return_value=""):
         mishape.generate(spec, Path(folder) / "first", samples=min(samples, 10))
-        watch, times, poisson_ns = Stopwatch(), [], []
+        watch, times = Stopwatch(), []
         for repeat in range(repeats):
-            poisson_ns.append(_poisson_ns())
+            aside_s = sum(watch.poisson_s)
             with watch.running():
                 start = time.process_time()
                 mishape.generate(spec, Path(folder) / str(repeat))
-                times.append((time.process_time() - start) / samples)
+                spent_s = time.process_time() - start
+            times.append((spent_s - (sum(watch.poisson_s) - aside_s)) / samples)
     made = samples * repeats
     return {
         "cpu_s": times,
         "stages_s": {stage: spent / made for stage, spent in watch.spent_s.items()},
         "emitters": watch.emitters / made,
-        "poisson_ns": median(poisson_ns),
+        "poisson_ns": 1e9 * mean(watch.poisson_s) / MEANS.size,
     }
 
 
-def _poisson_ns() -> float:
-    """Return what numpy takes for a Poisson number of mean 100."""
-    rng, mean, times = np.random.default_rng(1), np.full((3, 128, 128), float(BACKGROUND)), []
-    for _ in range(9):
-        start = time.process_time()
-        rng.poisson(mean)
-        times.append((time.process_time() - start) / mean.size)
-    return 1e9 * median(times)
+def _poisson_s() -> float:
+    """Return what numpy takes for Poisson numbers of mean 100."""
+    rng, start = np.random.default_rng(1), time.process_time()
+    rng.poisson(MEANS)
+    return time.process_time() - start
 
 
 if __name__ == "__main__":
