@@ -69,12 +69,14 @@ def timed(benchmark: BenchmarkFixture, draw: Draw, photons: NDArray[np.float32])
     return first
 
 
+def _numpys(means: Any, rng: np.random.Generator) -> Any:
+    return rng.poisson(means)
+
+
 @pytest.mark.parametrize(("mean", "way"), LAWS, ids=[f"Poisson, mean {mean}, {way}" for mean, way in LAWS])
 def test_poisson(benchmark: BenchmarkFixture, use: Callable[[str], None], mean: int, way: str) -> None:
-    draw: Draw = poisson
-    if way == "numpy":
-        draw = lambda means, rng: rng.poisson(means)  # noqa: E731
-    else:
+    draw: Draw = _numpys if way == "numpy" else poisson
+    if way != "numpy":
         use(way)
     counts = timed(benchmark, draw, np.full(SHAPE, mean, dtype=np.float32))
     assert counts.mean() == pytest.approx(mean, abs=5 * np.sqrt(mean / PIXELS))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,9 +21,6 @@ NODES_PER_WIDTH = 2.5
 """Gauss-Legendre nodes of the direct sum along each side of a pixel, per half width of the PSF, beyond the first 3."""
 STEPS_PER_WIDTH = 32
 """Of the radial table; cubic interpolation between them costs 1e-6 of the peak."""
-
-Density = Callable[[Points, Points], Points]
-"""(rows,) y and (columns,) x from the emitter, nm -> light per nm^2, (planes, rows, columns)."""
 
 
 def direct_sum(microscope: PSFMicroscope, emitters: Emitters, grid: Grid) -> NDArray[np.float64]:

@@ -31,9 +31,9 @@ class PSFMicroscope(Component):
 
     quality: QualityName = "standard"
     """How exact images are, as the largest error over the image's peak: ``preview`` 1 %, ``standard`` 0.3 % (default),
-    ``exact`` 0.1 %, at about 0.7 and 3 times the standard's cost. Two things are left out beside it: light further than
-    45 lateral half widths from an emitter in focus (5.5 um at NA 1.4; 120 for ``exact``), 1.3 % (0.5 %) of a
-    widefield's; and what is fainter than 1e-4 of an emitter's peak in focus."""
+    ``exact`` 0.1 %, which costs several times as much (benchmarks/RESULTS.md). Two things are left out beside it: light
+    further than 45 lateral half widths from an emitter in focus (5.5 um at NA 1.4; 120 for ``exact``), 1.3 % (0.5 %) of
+    a widefield's; and what is fainter than 1e-4 of an emitter's peak in focus."""
 
     def psf(self, r_nm: Points, z_nm: Points, focus_nm: float) -> Points:
         """Return the photon fraction per nm^2 at lateral distance r of emitters at z.

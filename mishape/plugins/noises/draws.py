@@ -8,6 +8,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from mishape.engine.arrays import to_numpy
+from mishape.engine.device_noise import rounded
 from mishape.engine.fast import code_path
 from mishape.engine.gaussian import gaussian
 from mishape.engine.poisson import poisson
@@ -49,9 +51,4 @@ class HostDraws:
         read += levels
         read *= scale
         read += offset
-        return digitized(read, top)
-
-
-def digitized(levels: NDArray[Any], top: int = 65535) -> NDArray[np.uint16]:
-    """Return levels rounded to whole counts and clipped to what the converter can write, 0 to `top`."""
-    return np.asarray(np.clip(np.rint(levels), 0, top).astype(np.uint16))
+        return to_numpy(rounded(read, top))

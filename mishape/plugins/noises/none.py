@@ -14,7 +14,6 @@ from mishape.engine.component import Component
 from mishape.engine.device_noise import rounded
 from mishape.engine.types import Array
 from mishape.plugins.noises.detector import incoming
-from mishape.plugins.noises.draws import digitized
 
 
 class NoNoise(Component):
@@ -24,7 +23,8 @@ class NoNoise(Component):
 
     def detect(self, photons: Array, rng: Generator) -> NDArray[np.uint16]:
         """Return (Z, Y, X) expected photons as counts; no random number is drawn."""
-        return digitized(incoming(to_numpy(photons)))
+        counts: NDArray[np.uint16] = self.detect_many(photons[None, ...], [rng])[0]
+        return counts
 
     def detect_many(self, photons: Array, rngs: Sequence[Generator]) -> NDArray[np.uint16]:
         """Return (B, Z, Y, X) expected photons as counts; they are rounded where they are, and leave a device once."""

@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from mishape.engine.arrays import to_numpy
 from mishape.engine.component import Real, Whole
+from mishape.engine.device_noise import rounded
 from mishape.plugins.noises.detector import Detector, Map, amplify
-from mishape.plugins.noises.draws import HostDraws, digitized
+from mishape.plugins.noises.draws import HostDraws
 
 
 class Pmt(Detector):
@@ -59,7 +61,8 @@ class Pmt(Detector):
         """Return counts: light * QE + dark -> Poisson -> amplifier and converter, or counter."""
         expected = (light + background) * self.qe + self.dark_counts
         if self.mode == "counting":
-            return digitized(_count(expected, self.dead_time_ns / (self.dwell_us * 1e3), draws), self._top)
+            counts = _count(expected, self.dead_time_ns / (self.dwell_us * 1e3), draws)
+            return to_numpy(rounded(counts, self._top))
         amplified = amplify(draws.poisson(expected, np.inf), self.excess_noise_factor**2 - 1, draws.rng)
         return draws.digitize(amplified, self.read_noise_e, self.gain_counts_per_e, self.offset, self._top)
 
