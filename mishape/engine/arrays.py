@@ -1,7 +1,7 @@
 """Every difference between array libraries: namespace, device, precision, transfer, spreading, FFT.
 
-Nothing else in the engine names numpy, CuPy or torch when it handles emitters and images; torch and CuPy are never
-imported here unless an array of theirs comes in.
+But for what runs on the host alone, nothing else in the engine names numpy, CuPy or torch when it handles emitters and
+images; torch and CuPy are never imported here unless an array of theirs comes in.
 """
 
 from __future__ import annotations
@@ -44,10 +44,17 @@ def working(array: Array) -> Array:
     return array if array.dtype in (xp.float32, xp.float64) else xp.astype(array, xp.float32)
 
 
+def positions(array: Array) -> Array:
+    """Return positions as double precision, on a device also as single."""
+    xp = namespace(array)
+    wide = (xp.float64,) if isinstance(array, np.ndarray) else (xp.float32, xp.float64)
+    return array if array.dtype in wide else xp.astype(array, xp.float64)
+
+
 def to_numpy(array: Array) -> NDArray[Any]:
     """Return a host copy (numpy arrays as they are)."""
-    if isinstance(array, np.ndarray):
-        return array
+    if isinstance(array, np.ndarray | np.generic):
+        return np.asarray(array)
     if compat.is_cupy_array(array):
         return np.asarray(array.get())
     if compat.is_torch_array(array):
@@ -78,8 +85,8 @@ def zeros(shape: tuple[int, ...], reference: Array, complex_numbers: bool = Fals
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Return whether an error says that a device's memory is full: CuPy's and torch's are named so."""
-    return type(error).__name__ == "OutOfMemoryError"
+    """Return whether an error says that memory is full; torch's on the host has no name."""
+    return type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
 
 
 def spread(index: Array, weights: Array, values: Array, size: int) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+import math
 
 import numpy as np
 
@@ -20,11 +20,11 @@ class FFTGrids(Grids):
         return -(-(2 * self.rows.band + 1) // self.rows.period) * self.rows.period, self.columns.band + 1
 
     def work(self, planes: int, modes: int) -> float:
-        """Return the points that are transformed: their logarithm hardly changes."""
-        return self.points * (planes + modes)
+        """Return those of the Fourier transforms."""
+        return 5 * math.log2(self.points) * self.points * (planes + modes)
 
     def patch(self, row: Array, column: Array) -> Patch:
-        """Return the whole grid: a device's numbers must not depend on which other images are in the batch."""
+        """Return the whole grid, so that a device need not be asked where its emitters are."""
         return slice(0, self.rows.lit), slice(0, self.columns.lit)
 
     def dark(self, images: int, planes: int, reference: Array) -> Array:
@@ -46,9 +46,17 @@ class FFTGrids(Grids):
 
     def pixels(self, spectra: Array, integrated: tuple[bool, bool]) -> Array:
         """Return the field's pixels, one plane after the other: together their transforms would fill the memory."""
-        factors = arrays.like(_corrections(self, integrated), spectra)
+        factors = self._correction(integrated, spectra)
         planes = [self._plane(spectra[:, plane, ...] * factors) for plane in range(spectra.shape[1])]
         return arrays.namespace(spectra).stack(planes, axis=1)
+
+    def _correction(self, integrated: tuple[bool, bool], spectra: Array) -> Array:
+        along_y = correction(self.rows, self.window, integrated[0])
+        rows: Points = np.zeros(self.spectrum_shape[0])
+        rows[: len(along_y)] = along_y
+        rows[: -len(along_y) : -1] = along_y[1:]
+        along_x = correction(self.columns, self.window, integrated[1])
+        return arrays.like(rows, spectra)[:, None] * arrays.like(along_x, spectra)
 
     def _plane(self, spectrum: Array) -> Array:
         """Return one plane's pixels.
@@ -64,16 +72,6 @@ class FFTGrids(Grids):
         finer = columns.band * 2 // columns.period + 1
         line = arrays.irfft_columns(along_y, finer * columns.period) * finer
         return line[..., finer * columns.lead :: finer][..., : columns.pixels]
-
-
-@lru_cache(maxsize=256)
-def _corrections(grids: FFTGrids, integrated: tuple[bool, bool]) -> Points:
-    """Return what spectra are multiplied by."""
-    along_y = correction(grids.rows, grids.window, integrated[0])
-    rows: Points = np.zeros(grids.spectrum_shape[0])
-    rows[: len(along_y)] = along_y
-    rows[: -len(along_y) : -1] = along_y[1:]
-    return np.asarray(np.multiply.outer(rows, correction(grids.columns, grids.window, integrated[1])))
 
 
 def _add(spectra: Array, transfer: Array, terms: Array, row: int) -> None:

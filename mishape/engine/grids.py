@@ -42,7 +42,7 @@ class Grids(ABC):
 
     @abstractmethod
     def work(self, planes: int, modes: int) -> float:
-        """Return how much work transforming so many maps and planes is, to compare grids of one kind."""
+        """Return about how many sums and products making so many planes of so many maps takes."""
 
     @abstractmethod
     def patch(self, row: Array, column: Array) -> Patch:
@@ -92,7 +92,8 @@ class Grids(ABC):
         shape = (images, *(part.stop - part.start for part in patch))
         first_row, row_weights = self.window.weights(row - patch[0].start, values)
         first_column, column_weights = self.window.weights(column - patch[1].start, values)
-        first = xp.astype(first_row * shape[2] + first_column, xp.int32 if images == 1 else xp.int64)
+        kind = xp.int32 if images == 1 else xp.int64
+        first = xp.astype(first_row, kind) * shape[2] + xp.astype(first_column, kind)
         if image is not None:
             first = first + image * (shape[1] * shape[2])
         steps = np.add.outer(np.arange(self.window.width) * shape[2], np.arange(self.window.width)).ravel()

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from mishape.engine.imaging import PSFMicroscope
 
 BEYOND = (0.0, 0.25, 0.5, 1.0)
-"""How far outside a tile emitters may lie that its grid holds, in reaches: on the host the least that will do."""
+"""Levels, in reaches, of how far outside a tile its grids hold emitters: on the host the least that will do."""
 BATCH_NUMBERS = 1 << 28
-"""Numbers that a device holds while it makes the images of one batch."""
+"""Pixels, 64 times over, of the images that a device is first given at once: fewer where its memory does not do."""
 OPERATORS_BYTES = 1 << 30
 """Memory that a process keeps operators in."""
 
@@ -49,7 +49,8 @@ def fast_images(microscope: PSFMicroscope, batch: Sequence[Emitters], grid: Grid
     if not batch:
         raise MishapeError("no emitters to image: give at least one set of emitters")
     images = arrays.zeros((len(batch), *grid.shape), arrays.working(batch[0].photons))
-    start, size = 0, 1 if arrays.is_host(images) else max(1, BATCH_NUMBERS // (64 * math.prod(grid.shape)))
+    size = 1 if arrays.is_host(images) else max(1, BATCH_NUMBERS // (64 * math.prod(grid.shape)))
+    start = 0
     while start < len(batch):
         part = batch[start : start + size]
         try:
@@ -71,19 +72,17 @@ def fast_images(microscope: PSFMicroscope, batch: Sequence[Emitters], grid: Grid
 def _fill(images: Array, microscope: PSFMicroscope, batch: Sequence[Emitters], grid: Grid) -> None:
     if not any(len(emitters) for emitters in batch):
         return
-    lots = [*lots_of(Keyed.of(microscope), batch, grid)]
-    demand = _demand(lots, microscope, grid)
-    tiles = tiles_of(grid, demand, _beyond(lots, _whole(grid), grid))
-    for _, row in groupby(tiles, lambda tile: tile.top):
-        beside: list[Lot] | None = None  # the row's emitters: else each tile would look at all of them
-        for tile in row:
-            beside = _near(lots, tile, grid, axis=1) if beside is None else beside
+    whole, lots = Tile(0, 0, (grid.shape[1], grid.shape[2])), [*lots_of(Keyed.of(microscope), batch, grid)]
+    lots = _near(_near(lots, whole, grid, axis=1), whole, grid, axis=0)
+    if not lots:
+        return
+    demand, modes = _demand(lots, microscope, grid), sum(lot.modes.axial.shape[1] for lot in lots)
+    for _, row in groupby(tiles_of(grid, demand, modes, _beyond(lots, whole, grid)), lambda tile: tile.top):
+        tiles = [*row]
+        beside = _near(lots, tiles[0], grid, axis=1)  # the row's: else each tile would look at all emitters
+        for tile in tiles:
             if seen := _near(beside, tile, grid, axis=0):
                 images[:, :, *tile.part] = _tile_image(seen, tile, demand, microscope, grid, len(batch))
-
-
-def _whole(grid: Grid) -> Tile:
-    return Tile(0, 0, (grid.shape[1], grid.shape[2]))
 
 
 def _demand(lots: Sequence[Lot], microscope: PSFMicroscope, grid: Grid) -> Demand:
@@ -93,21 +92,21 @@ def _demand(lots: Sequence[Lot], microscope: PSFMicroscope, grid: Grid) -> Deman
         reach_nm=max(lot.modes.reach_nm for lot in lots),
         end_per_nm=max(float(lot.modes.ends_per_nm.max()) for lot in lots),
         window=QUALITIES[microscope.quality].window,
-        by_series=arrays.is_host(lots[0].photons) and lots[0].modes.transfer.is_real,
-        planes=grid.shape[0],
-        modes=sum(lot.modes.axial.shape[1] for lot in lots),
+        by_series=arrays.is_host(lots[0].photons) and microscope.is_radial,
     )
 
 
 def _near(lots: Sequence[Lot], tile: Tile, grid: Grid, axis: int) -> list[Lot]:
     """Return the emitters whose light can reach a tile along x (0) or y (1); slabs that have none are left out."""
-    middle_nm, half_nm = tile.middle_nm(grid)[axis], tile.shape[1 - axis] * grid.pixel_nm / 2
+    low, high = tile.ends_nm(grid)[axis]
     found = []
     for lot in lots:
-        xp = arrays.namespace(lot.xyz_nm)
-        inside = xp.abs(lot.xyz_nm[:, axis] - middle_nm) < half_nm + lot.modes.reach_nm
-        near = lot if bool(xp.all(inside)) else lot.taken(xp.nonzero(inside)[0])
-        found += [near] if len(near) else []
+        reach_nm, (lowest, highest) = lot.modes.reach_nm, lot.extent_nm[axis]
+        if not (low - reach_nm < lowest and highest < high + reach_nm):
+            place = lot.xyz_nm[:, axis]
+            inside = (place > low - reach_nm) & (place < high + reach_nm)
+            lot = lot.taken(arrays.namespace(place).nonzero(inside)[0])
+        found += [lot] if len(lot) else []
     return found
 
 
@@ -128,13 +127,14 @@ def _tile_image(
 def _beyond(lots: Sequence[Lot], tile: Tile, grid: Grid) -> float:
     """Return how far outside the tile its emitters lie, in reaches, rounded up; on a device the most there may be.
 
-    A device's numbers must not depend on which other images are in the batch.
+    So a device's grids depend on the slabs that a batch's emitters lie in, and not on where they are otherwise.
     """
     if not arrays.is_host(lots[0].photons):
         return BEYOND[-1]
     reach_nm = max(lot.modes.reach_nm for lot in lots)
-    outside = 0.0
-    for axis, middle_nm in enumerate(tile.middle_nm(grid)):
-        half_nm = tile.shape[1 - axis] * grid.pixel_nm / 2
-        outside = max(outside, *(float(np.abs(lot.xyz_nm[:, axis] - middle_nm).max()) - half_nm for lot in lots))
+    outside = max(
+        max(low - lowest, highest - high)
+        for lot in lots
+        for (low, high), (lowest, highest) in zip(tile.ends_nm(grid), lot.extent_nm, strict=True)
+    )
     return next((level for level in BEYOND if outside <= level * reach_nm), BEYOND[-1])

@@ -8,6 +8,9 @@ from dataclasses import dataclass, replace
 from mishape.engine.spreading import Window
 from mishape.engine.types import Array
 
+TAIL_POINTS = 8
+"""Grid points: how much further than its reach light goes by what its spectrum's end makes of it, above 1e-5."""
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -50,7 +53,7 @@ class Axis:
 
     @property
     def lit(self) -> int:
-        """Of those, how many from the first on emitters can touch."""
+        """How many of them, from the first on, emitters can touch: of a series, some may lie beyond the period."""
         return self.finer * (self.pixels + 2 * self.lead)
 
     def place(self, nm: Array) -> Array:
@@ -74,7 +77,7 @@ def axis_of(
     """
     lead = math.ceil(0.5 + beyond_nm / pixel_nm + window.width / 2 / finer)
     # An emitter at the far end must not reach round to the first pixel.
-    period = pixels + math.ceil((beyond_nm + reach_nm) / pixel_nm) + 1
+    period = pixels + math.ceil((beyond_nm + reach_nm) / pixel_nm + TAIL_POINTS / finer)
     return _banded(Axis(pixels, pixel_nm, lead, period, finer, 1), end_per_nm)
 
 

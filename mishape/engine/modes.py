@@ -28,7 +28,7 @@ PROBES = np.array([-0.995, -0.71, -0.13, 0.42, 0.87])
 INTERPOLATION_SHARE = 0.2
 """Of the rank's error: what the polynomial may cost."""
 CELLS = 512
-"""Of the table of v_k, linear in each: 1e-5 of the peak over a range of 7 axial half widths."""
+"""Of the table of v_k, linear in each: 1e-5 of the peak over a slab."""
 FAINTEST, FAINTEST_OF_FOCUS = 1e-2, 1e-4
 """Where the PSF peaks below the first of its peak in the range of z, or the second of its peak in focus, errors are
 fractions of that instead."""

@@ -40,7 +40,8 @@ class Operator:
         self.axial = arrays.like(modes.axial, reference)
         self.bands = [self._band(float(end)) for end in modes.ends_per_nm]
         places = sum((rows + 1) * (columns + 1) for rows, columns in self.bands)
-        held_bytes = modes.axial.shape[1] * places * (4 if modes.transfer.is_real else 16)
+        number_bytes = arrays.namespace(reference).finfo(reference.dtype).bits // 8
+        held_bytes = modes.axial.shape[1] * places * number_bytes * (1 if modes.transfer.is_real else 4)
         held = held_bytes <= HELD_BYTES
         self.held = [self._read(n, 0, rows + 1) for n, (rows, _) in enumerate(self.bands)] if held else None
         self.nbytes = modes.nbytes + (held_bytes if held else 0)

@@ -33,12 +33,12 @@ class SeriesGrids(Grids):
         return 2, self.rows.band + 1, 2, self.columns.band + 1
 
     def work(self, planes: int, modes: int) -> float:
-        """Return the products of numbers; those of the weighted sums, which wait for the memory, count tenfold."""
+        """Return those of the matrix products, and tenfold those of the weighted sums, which wait for the memory."""
         (rows, columns), (_, along_y, _, along_x) = (self.rows, self.columns), self.series_shape
         along_y, along_x = 2 * along_y, 2 * along_x
         forward = rows.lit * along_x * (columns.lit + along_y)
         backward = rows.pixels * along_x * (along_y + columns.pixels)
-        return modes * forward + planes * backward + 10 * planes * modes * along_y * along_x
+        return 2 * (modes * forward + planes * backward + 10 * planes * modes * along_y * along_x)
 
     def patch(self, row: Array, column: Array) -> Patch:
         """Return the least patch that the emitters touch."""
@@ -52,8 +52,8 @@ class SeriesGrids(Grids):
 
     def transformed(self, maps: Array, patch: Patch) -> Array:
         """Return (images, rank, *series_shape)."""
-        along_y, along_x = (forward(axis)[part] for axis, part in zip((self.rows, self.columns), patch, strict=True))
-        terms = along_y.T @ (maps @ along_x)
+        along_y, along_x = (_forward(axis)[part] for axis, part in zip((self.rows, self.columns), patch, strict=True))
+        terms = along_y.T @ (np.ascontiguousarray(maps) @ along_x)
         return terms.reshape(*maps.shape[:2], *self.series_shape)
 
     def add(self, spectra: Array, transfer: Transfers, terms: Array, row: int) -> None:
@@ -68,21 +68,23 @@ class SeriesGrids(Grids):
             spectra[:, :, rows, :, columns] += np.einsum("kyx,ikaybx->iaybx", upper, terms[:, :, :, rows, :, columns])
 
     def pixels(self, spectra: Array, integrated: tuple[bool, bool]) -> Array:
-        """Return the field's pixels."""
-        along_y, along_x = backward(self, integrated)
+        """Return the field's pixels, one plane after the other: what lies between fills no more than the cache."""
+        along_y, along_x = _backward(self, integrated)
         flat = spectra.reshape(*spectra.shape[:2], along_y.shape[1], along_x.shape[0])
-        lines = along_y @ flat
-        return (lines.reshape(-1, along_x.shape[0]) @ along_x).reshape(*lines.shape[:3], -1)
+        made = np.empty((*flat.shape[:2], along_y.shape[0], along_x.shape[1]), np.float32)
+        for plane in range(flat.shape[1]):
+            np.matmul(along_y @ flat[:, plane], along_x, out=made[:, plane])
+        return made
 
 
-@lru_cache(maxsize=64)
-def forward(axis: Axis) -> Matrix:
+@lru_cache(maxsize=16)
+def _forward(axis: Axis) -> Matrix:
     """Return the cosines and sines of an axis at its grid's points: (lit, 2 (band + 1))."""
     return _waves(axis, np.arange(axis.lit) / axis.finer).astype(np.float32)
 
 
-@lru_cache(maxsize=64)
-def backward(grids: SeriesGrids, integrated: tuple[bool, bool]) -> tuple[Matrix, Matrix]:
+@lru_cache(maxsize=16)
+def _backward(grids: SeriesGrids, integrated: tuple[bool, bool]) -> tuple[Matrix, Matrix]:
     """Return what makes pixels of a series: (rows, 2 (rows.band + 1)) and (2 (columns.band + 1), columns)."""
     made = []
     for axis, integrates in zip((grids.rows, grids.columns), integrated, strict=True):

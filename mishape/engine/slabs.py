@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -64,6 +64,13 @@ class Lot:
     def __len__(self) -> int:
         return int(self.photons.shape[0])
 
+    @cached_property
+    def extent_nm(self) -> tuple[tuple[float, float], ...]:
+        """The lowest and the highest place of its emitters along x and along y."""
+        xp = arrays.namespace(self.xyz_nm)
+        ends = ((edge(self.xyz_nm[:, axis]) for edge in (xp.min, xp.max)) for axis in (0, 1))
+        return tuple((float(arrays.to_numpy(low)), float(arrays.to_numpy(high))) for low, high in ends)
+
     def taken(self, numbers: Array) -> Lot:
         """Return some of them."""
         xp = arrays.namespace(self.xyz_nm)
@@ -76,7 +83,7 @@ def lots_of(key: Keyed, batch: Sequence[Emitters], grid: Grid) -> Iterator[Lot]:
     xp = arrays.namespace(batch[0].xyz_nm)
     xyz = xp.concat([emitters.xyz_nm for emitters in batch]) if len(batch) > 1 else batch[0].xyz_nm
     photons = xp.concat([emitters.photons for emitters in batch]) if len(batch) > 1 else batch[0].photons
-    photons = arrays.working(photons)
+    xyz, photons = arrays.positions(xyz), arrays.working(photons)
     counts = [len(emitters) for emitters in batch]
     image = arrays.like(np.repeat(np.arange(len(batch)), counts), photons)
     numbers = outline_of(key, grid).slab(xyz[:, 2])

@@ -20,8 +20,8 @@ MAX_POINTS = 10**8
 """Points that no tile may exceed: a few maps of them fill a computer's memory."""
 
 
-TILE_WORK = 1e8
-"""Of finding a tile's emitters and all else that takes its millisecond, as products of numbers."""
+TILE_WORK = 2e8
+"""What a tile costs beside its transforms, about a millisecond, in the sums and products of `Grids.work`."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,21 @@ class Tile:
         """Its rows and columns in the grid."""
         return slice(self.top, self.top + self.shape[0]), slice(self.left, self.left + self.shape[1])
 
+    def ends_nm(self, grid: Grid) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Return the world's lowest and highest x, and the same of y, to the outer edges of its pixels."""
+        ends = []
+        for first, count, whole in (
+            (self.left, self.shape[1], grid.shape[2]),
+            (self.top, self.shape[0], grid.shape[1]),
+        ):
+            low = (first - whole / 2) * grid.pixel_nm
+            ends.append((low, low + count * grid.pixel_nm))
+        return ends[0], ends[1]
+
     def middle_nm(self, grid: Grid) -> tuple[float, float]:
         """Return the world x and y of its middle."""
-        rows, columns = grid.shape[1:]
-        x = (self.left + (self.shape[1] - columns) / 2) * grid.pixel_nm
-        return x, (self.top + (self.shape[0] - rows) / 2) * grid.pixel_nm
+        (left, right), (bottom, top) = self.ends_nm(grid)
+        return (left + right) / 2, (bottom + top) / 2
 
 
 @dataclass(frozen=True)
@@ -60,8 +70,6 @@ class Demand:
         What spreads the emitters.
     by_series
         Whether a real Fourier series can be made: on the host, of a symmetric PSF.
-    planes, modes
-        Their numbers.
     """
 
     pixel_nm: float
@@ -70,8 +78,6 @@ class Demand:
     end_per_nm: float
     window: Window
     by_series: bool
-    planes: int
-    modes: int
 
 
 @lru_cache(maxsize=256)
@@ -87,11 +93,13 @@ def grids_of(demand: Demand, shape: tuple[int, int], beyond: float) -> Grids:
     return FFTGrids(for_fft(rows, ask.end_per_nm), for_fft(columns, ask.end_per_nm), ask.window)
 
 
-def tiles_of(grid: Grid, demand: Demand, beyond: float) -> Iterator[Tile]:
+def tiles_of(grid: Grid, demand: Demand, modes: int, beyond: float) -> Iterator[Tile]:
     """Cut a grid into tiles of one shape, the last ones overlapping.
 
     Parameters
     ----------
+    modes
+        Number of maps that are transformed.
     beyond
         How far outside the grid emitters lie, in reaches. Those of a tile that is a part of it lie all around.
 
@@ -100,16 +108,18 @@ def tiles_of(grid: Grid, demand: Demand, beyond: float) -> Iterator[Tile]:
     MishapeError
         If no tile is small enough for the memory.
     """
-    rows, columns = _tile_shape(demand, (grid.shape[1], grid.shape[2]), beyond)
+    rows, columns = _tile_shape(demand, grid.shape, modes, beyond)
     for top in range(0, grid.shape[1], rows):
         for left in range(0, grid.shape[2], columns):
             yield Tile(min(top, grid.shape[1] - rows), min(left, grid.shape[2] - columns), (rows, columns))
 
 
 @lru_cache(maxsize=256)
-def _tile_shape(demand: Demand, field: tuple[int, int], beyond: float) -> tuple[int, int]:
+def _tile_shape(demand: Demand, shape: tuple[int, int, int], modes: int, beyond: float) -> tuple[int, int]:
     """Return the shape with the least work of those that fit the memory, or come nearest: the field's or a part."""
-    tried = {shape: grids_of(demand, shape, beyond if shape == field else 1.0) for shape in _halved(demand, field)}
+    planes, *sides = shape
+    field = sides[0], sides[1]
+    tried = {part: grids_of(demand, part, beyond if part == field else 1.0) for part in _halved(demand, field)}
     least = min(grids.points for grids in tried.values())
     if least > MAX_POINTS:
         raise MishapeError(
@@ -117,11 +127,11 @@ def _tile_shape(demand: Demand, field: tuple[int, int], beyond: float) -> tuple[
             f"{demand.reach_nm:.0f} nm needs grids of {least:.1e} points, more than {MAX_POINTS:.0e}: use pixels "
             "nearer to the light's own width"
         )
-    fitting = [shape for shape, grids in tried.items() if grids.points <= max(TILE_POINTS, least)]
+    fitting = [part for part, grids in tried.items() if grids.points <= max(TILE_POINTS, least)]
 
-    def work(shape: tuple[int, int]) -> float:
-        tiles = -(-field[0] // shape[0]) * -(-field[1] // shape[1])
-        return tiles * (TILE_WORK + tried[shape].work(demand.planes, demand.modes))
+    def work(part: tuple[int, int]) -> float:
+        tiles = -(-field[0] // part[0]) * -(-field[1] // part[1])
+        return tiles * (TILE_WORK + tried[part].work(planes, modes))
 
     return min(fitting, key=work)
 

@@ -15,7 +15,9 @@ from scipy.special import i0
 
 from mishape.engine import arrays, images
 from mishape.engine.errors import MishapeError
+from mishape.engine.fft_grids import FFTGrids
 from mishape.engine.imaging import PSFMicroscope
+from mishape.engine.lattice import axis_of, for_fft
 from mishape.engine.quality import QUALITIES
 from mishape.engine.types import Emitters, Grid
 
@@ -229,3 +231,40 @@ def test_transforms_invert_each_other(convert: Convert) -> None:
     back = arrays.irfft_columns(arrays.ifft_rows(spectra), 12)
     np.testing.assert_allclose(arrays.to_numpy(back)[:, :6, :9], maps, atol=1e-12)
     np.testing.assert_allclose(arrays.to_numpy(spectra), np.fft.rfft2(maps, (8, 12)), atol=1e-12)
+
+
+@pytest.mark.parametrize("pixel_nm", [80.0, 150.0, 260.0, 400.0])
+@pytest.mark.parametrize("shape", [(1, 1, 20), (2, 33, 20)])
+def test_the_two_ways_to_transform_agree(shape: tuple[int, int, int], pixel_nm: float) -> None:
+    """Fourier transforms (strict's arrays) and matrix products (numpy's), up to frequencies that pixels alias."""
+    grid = Grid(shape, pixel_nm, planes_nm=(-100.0, 300.0)[: shape[0]])
+    for scope in SCOPES[1:]:
+        expected = scope.image(some(30), grid)
+        images._operators.clear()
+        found = arrays.to_numpy(scope.image(moved(some(30), as_strict), grid))
+        ways = [operator.grids for operator in images._operators._values.values()]
+        assert all(isinstance(grids, FFTGrids) for grids in ways)
+        if pixel_nm > 200:
+            assert all(grids.rows.finer > 1 and 2 * grids.rows.band + 1 > grids.rows.period for grids in ways)
+        assert np.abs(found - expected).max() < 1e-5 * expected.max()
+
+
+@quick
+@given(pixel_nm=st.floats(60, 250), seed=st.integers(0, 10**6), lower=st.booleans())
+def test_transfer_functions_read_by_rows(pixel_nm: float, seed: int, lower: bool) -> None:
+    """On a device some rows at a time, from any row on: as if at once, to 1e-12 of the largest."""
+    rng = np.random.default_rng(seed)
+    axis = for_fft(axis_of(20, pixel_nm, 2, 900.0, 0.0, 3e-3, WINDOW), 3e-3)
+    grids = FFTGrids(axis, axis, WINDOW)
+    rows, columns = axis.band + 1, axis.band // 2
+    upper = strict.asarray(rng.normal(size=(2, rows, columns)))
+    below = strict.asarray(rng.normal(size=(2, rows - 1, columns))) if lower else None
+    terms = strict.asarray(rng.normal(size=(1, 2, axis.points, axis.band + 1)) + 0j)
+    whole, parts = (grids.dark(1, 1, strict.asarray(np.ones(1))) for _ in range(2))
+    grids.add(whole[:, 0, ...], (upper, below), terms, 0)
+    for start in range(0, rows, 7):
+        stop = min(start + 7, rows)
+        part = below[:, rows - stop : rows - max(start, 1), :] if below is not None else None
+        grids.add(parts[:, 0, ...], (upper[:, start:stop, :], part), terms, start)
+    assert np.abs(arrays.to_numpy(whole)).max() > 1
+    np.testing.assert_allclose(arrays.to_numpy(parts), arrays.to_numpy(whole), atol=1e-12)

@@ -7,24 +7,29 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 
 from mishape.engine import images, operators, slabs, tiling
+from mishape.engine.arrays import to_numpy
 from mishape.engine.component import Keyed
 from mishape.engine.errors import MishapeError
 from mishape.engine.imaging import PSFMicroscope, direct_sum
+from mishape.engine.quality import QUALITIES
 from mishape.engine.recent import Recent
 from mishape.engine.types import Emitters, Grid
 from mishape.plugins.microscopes.epi import Epi
 
 from . import CON1, EPI2, NAMES, PIXEL_NM, SCOPES, emitter
+from .test_backends import as_strict, moved
 from .test_forms import Coma
 from .test_imaging import difference, scattered, together
 
+Cut = Callable[[int, int], list[tiling.Tile]]
+EPI2_WINDOW = QUALITIES[EPI2.quality].window
 MEMORY = """
 import sys
 import numpy as np
@@ -60,13 +65,29 @@ def forgotten() -> Iterator[None]:
     _forget()
 
 
-def _cut_small(monkeypatch: pytest.MonkeyPatch, points: int) -> None:
-    monkeypatch.setattr(tiling, "TILE_POINTS", points)
-    tiling._tile_shape.cache_clear()
+@pytest.fixture
+def cut(monkeypatch: pytest.MonkeyPatch) -> Cut:
+    """Cut every field into tiles of so many rows and columns from now on; return the tiles that are made."""
+
+    def into(rows: int, columns: int) -> list[tiling.Tile]:
+        made: list[tiling.Tile] = []
+        tile_image = images._tile_image
+
+        def counted(lots: Any, tile: tiling.Tile, *rest: Any) -> Any:
+            made.append(tile)
+            return tile_image(lots, tile, *rest)
+
+        def shape(demand: Any, field: Any, modes: int, beyond: float) -> tuple[int, int]:
+            return min(rows, field[1]), min(columns, field[2])
+
+        monkeypatch.setattr(tiling, "_tile_shape", shape)
+        monkeypatch.setattr(images, "_tile_image", counted)
+        return made
+
+    return into
 
 
 def _forget() -> None:
-    tiling._tile_shape.cache_clear()
     slabs._modes.clear()
     images._operators.clear()
 
@@ -87,9 +108,7 @@ def at_borders(grid: Grid) -> Emitters:
 
 @pytest.mark.parametrize("shape", [(2, 120, 141), (1, 47, 230), (2, 201, 33)])
 @pytest.mark.parametrize("scope", [EPI2, CON1], ids=["epi2", "con1"])
-def test_tiles_do_not_show(
-    scope: PSFMicroscope, shape: tuple[int, int, int], each_path: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tiles_do_not_show(scope: PSFMicroscope, shape: tuple[int, int, int], each_path: str, cut: Cut) -> None:
     """A field cut into tiles is the whole one, at the seams too: 1e-5 of the peak, 2e-5 for a confocal.
 
     Transfer functions are read linearly between their steps, at frequencies that depend on the size of the field.
@@ -97,33 +116,79 @@ def test_tiles_do_not_show(
     grid = Grid(shape, 150.0, planes_nm=(-100.0, 420.0)[: shape[0]])
     emitters = at_borders(grid)
     whole = scope.image(emitters, grid)
-    _cut_small(monkeypatch, 1 << 13)
-    demand = images._demand([*slabs.lots_of(Keyed.of(scope), [emitters], grid)], scope, grid)
-    assert len([*tiling.tiles_of(grid, demand, 1.0)]) > 1
+    made = cut(40, 50)
     assert difference(scope.image(emitters, grid), whole) < (1e-5 if scope is EPI2 else 2e-5)
+    assert len(made) == -(-shape[1] // 40) * -(-shape[2] // 50)
 
 
-def test_tiles_of_a_psf_in_x_and_y(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tiles_of_a_psf_in_x_and_y(cut: Cut) -> None:
     grid = Grid((1, 60, 71), 120.0)
     whole = Coma().image(at_borders(grid), grid)
-    _cut_small(monkeypatch, 1 << 13)
+    made = cut(40, 50)
     assert difference(Coma().image(at_borders(grid), grid), whole) < 1e-5
+    assert len(made) == 4
 
 
-def test_tiles_add(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tiles_of_a_batch_on_a_device(cut: Cut) -> None:
+    """Two images, one deeper, in array-api-strict's arrays: numpy's, each alone and whole, to 1e-5 of the peak."""
+    grid = Grid((2, 60, 71), 80.0, z_step_nm=400.0)
+    near = at_borders(grid)
+    batch = [near, Emitters(near.xyz_nm + np.array([0.0, 0.0, 2500.0]), near.photons)]
+    whole = [EPI2.image(emitters, grid) for emitters in batch]
+    made = cut(40, 50)
+    found = to_numpy(EPI2.image_many([moved(emitters, as_strict) for emitters in batch], grid))
+    assert len(made) == 4
+    for one, other in zip(found, whole, strict=True):
+        assert difference(one, other) < 1e-5
+
+
+def test_emitters_at_the_ends_of_what_tiles_hold(each_path: str) -> None:
+    """At and about each distance from the field up to which its grids hold emitters: a larger field's, to 1e-5."""
+    for pixel_nm, scope in ((80.0, EPI2), (150.0, EPI2), (150.0, CON1)):
+        grid, large = Grid((1, 20, 31), pixel_nm), Grid((1, 220, 231), pixel_nm)
+        reach_nm = next(slabs.lots_of(Keyed.of(scope), [emitter(0, 0)], grid)).modes.reach_nm
+        for level in images.BEYOND:
+            for nudge_nm in (-0.01, 0.0, 0.01):
+                x, y = (half + level * reach_nm + nudge_nm for half in grid.half_field_nm())
+                emitters = together(*(emitter(*place) for place in ((x, 0), (-x, 30), (10, y), (0, -y), (5, 5))))
+                image, around = scope.image(emitters, grid), scope.image(emitters, large)
+                assert difference(image, around[:, 100:120, 100:131]) < 1e-5
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint16, np.float16, np.float32])
+def test_positions_of_other_types(dtype: type, each_path: str, cut: Cut) -> None:
+    """Whole or rounded positions are those numbers, in a tiled field too."""
+    xyz = np.array([[30, 450, 100], [3000, 2000, 0], [7000, 800, 300]], dtype)
+    grid = Grid((1, 61, 70), 150.5)
+    for _ in range(2):
+        expected, image = (EPI2.image(Emitters(at, np.ones(3)), grid) for at in (xyz.astype(float), xyz))
+        np.testing.assert_array_equal(image, expected)
+        cut(40, 50)
+
+
+def test_large_fields_are_cut_and_small_ones_are_not() -> None:
+    demand = tiling.Demand(80.0, 1, 5500.0, 5e-3, EPI2_WINDOW, by_series=True)
+    small, large = Grid((3, 128, 96), 80.0, z_step_nm=250.0), Grid((3, 2000, 1100), 80.0, z_step_nm=250.0)
+    assert [*tiling.tiles_of(small, demand, 7, 0.0)] == [tiling.Tile(0, 0, (128, 96))]
+    tiles = [*tiling.tiles_of(large, demand, 7, 0.0)]
+    assert tiles == [tiling.Tile(250 * i, 275 * j, (250, 275)) for i in range(8) for j in range(4)]
+
+
+def test_tiles_add(cut: Cut) -> None:
     """Test 1 over slabs and tiles: 1e-5 of the peak."""
     grid = Grid((2, 90, 101), 80.0, z_step_nm=400.0)
-    _cut_small(monkeypatch, 1 << 14)
+    made = cut(50, 50)
     parts = [at_borders(grid), scattered(4, 30, (4000.0, 3600, 3000))]
     apart = sum(EPI2.image(part, grid) for part in parts)
     assert difference(EPI2.image(together(*parts), grid), apart) < 1e-5
+    assert len(made) > 6
 
 
-def test_tiles_are_those_of_the_exact_sum(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A lone emitter on a seam: test 16's 0.5 %, and the same seen from a tile that it does not lie in."""
-    grid, lone = Grid((1, 80, 81), 80.0), emitter(3.0, 40.0, 100.0)
-    _cut_small(monkeypatch, 1 << 13)
+def test_tiles_are_those_of_the_exact_sum(cut: Cut) -> None:
+    """A lone emitter where four tiles meet: within the quality, 0.3 %."""
+    grid, lone, made = Grid((1, 80, 80), 80.0), emitter(0.0, 0.0, 100.0), cut(40, 40)
     assert difference(EPI2.image(lone, grid), direct_sum(EPI2, lone, grid)) < 3e-3
+    assert len(made) == 4
 
 
 def _in_another_process(code: str, *arguments: int, **environment: str) -> list[str]:
@@ -230,7 +295,7 @@ def test_the_least_recently_used_is_forgotten() -> None:
 # ---- too large -------------------------------------------------------------------------------------------------------
 def test_a_tile_that_no_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tiling, "MAX_POINTS", 1000)
-    _cut_small(monkeypatch, 1000)
+    tiling._tile_shape.cache_clear()
     with pytest.raises(
         MishapeError,
         match=r"^imaging 16 x 16 pixels of 80 nm with light that reaches \d+ nm needs grids of \S+ points, more "
