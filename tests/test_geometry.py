@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from conftest import Accuracy
@@ -11,6 +13,7 @@ from scipy import stats
 from mishape.engine import columns
 from mishape.engine import geometry as g
 from mishape.engine.errors import ShapeError
+from mishape.engine.fast_triangles import points_on
 from mishape.engine.meshing import mesh_of_implicit
 from mishape.engine.types import Grid, Implicit, Mesh, Points, Pose, Shape
 
@@ -209,7 +212,7 @@ def test_a_moved_implicit_is_the_moved_mesh() -> None:
     np.testing.assert_allclose(moved.bounds_nm, [corners.min(axis=0), corners.max(axis=0)])
 
 
-def test_a_moved_mesh_draws_where_its_own_mesh_would_and_knows_its_area() -> None:
+def test_a_moved_mesh_draws_where_its_own_mesh_would_and_knows_its_area(each_path: str) -> None:
     pose = Pose(g.rotation_matrix(20, 50, -70), np.array([1e4, -2e4, 500.0]), 2.0)
     mesh = box_mesh(np.array([0.0, 0, 0]), np.array([30.0, 20, 10]))
     moved = mesh.moved(pose)
@@ -223,7 +226,7 @@ def test_a_moved_mesh_draws_where_its_own_mesh_would_and_knows_its_area() -> Non
     assert on_a_side.any(axis=1).all()
 
 
-def test_points_on_a_mesh_fill_each_face_evenly() -> None:
+def test_points_on_a_mesh_fill_each_face_evenly(each_path: str) -> None:
     """Chi-square of quarters of triangles whose areas differ 10000 times."""
     mesh = Mesh(
         np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [50, 0, 5], [150, 0, 5], [50, 100, 5], [0, 0, 9], [0, 0, 9]]),
@@ -236,3 +239,17 @@ def test_points_on_a_mesh_fill_each_face_evenly() -> None:
     u, v = (large[:, 0] - 50) / 100, large[:, 1] / 100
     quarter = np.select([u > 0.5, v > 0.5, u + v < 0.5], [0, 1, 2], 3)
     assert stats.chisquare(np.bincount(quarter, minlength=4)).pvalue > 1e-3
+
+
+def test_both_code_paths_draw_the_same_points(use_path: Callable[[str], None]) -> None:
+    """To 1e-9 nm, and the end of the last face, which has no area, is on the surface."""
+    triangles = mesh_of_implicit(ball(300, 20)).triangles
+    drawn = []
+    for path in ("core", "fast"):
+        use_path(path)
+        drawn.append(triangles.sample(5000, np.random.default_rng(4)))
+    np.testing.assert_allclose(drawn[1], drawn[0], atol=1e-9)
+    corners = np.zeros((3, 3, 2))
+    corners[0, :, 1] = 7.0
+    ends = points_on(corners, np.array([0.0, 1, 1]), np.array([0.5, 1.0]), np.array([0.3, 0.3]))
+    np.testing.assert_array_equal(ends, [[0, 0, 0], [7, 7, 7]])

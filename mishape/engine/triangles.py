@@ -9,6 +9,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from mishape.engine.fast import code_path
 from mishape.engine.types import Points
 
 
@@ -48,10 +49,15 @@ class Triangles:
         uniform too, and gives the root of the square-root rule (Turk 1990, Graphics Gems).
         """
         places = np.sort(rng.random(n)) * self.area_before_nm2[-1]
+        along = rng.random(n)
+        if code_path() == "fast":
+            from mishape.engine.fast_triangles import points_on
+
+            return points_on(self.corners_nm, self.area_before_nm2, places, along)
         into = np.interp(places, self.area_before_nm2, np.arange(len(self.area_before_nm2), dtype=np.float64))
         faces = into.astype(np.int64)
         root = np.sqrt(into - faces)
-        along = root * rng.random(n)
+        along *= root
         # A place may round to the very end of the last face.
         first, to_second, to_third = np.take(self.corners_nm, faces, axis=2, mode="clip")
         return np.asarray((first + (root - along) * to_second + along * to_third).T)
