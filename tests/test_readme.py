@@ -24,7 +24,7 @@ from mishape.cli import main
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^( *)```(\w*)\n(.*?)^ *```$", TEXT, flags=re.MULTILINE | re.DOTALL)
-PICTURES = re.findall(r"!\[.*?\]\((.*?)\)", TEXT)
+PICTURES = re.findall(r"!\[[^\]]*\]\((docs/[^)]+)\)", TEXT)
 INSTALLING = ("git", "cd", "python3", "pip")
 
 
@@ -134,6 +134,24 @@ def test_no_command_of_the_readme_is_left_out() -> None:
         ["python", "examples/05_segmentation_pairs.py"],
     ]
     assert len(PICTURES) == 3
+
+
+def test_the_plot_of_the_benchmarks_is_theirs() -> None:
+    """The one other picture is that of RESULTS.md, which the command beside it writes."""
+    (plot,) = re.findall(r"!\[[^\]]*\]\((?!docs/)([^)]+)\)", TEXT)
+    results = (ROOT / "benchmarks/RESULTS.md").read_text(encoding="utf-8")
+    assert f"]({Path(plot).name})" in results
+    assert "`python -m benchmarks.results`" in results
+    assert "`python -m benchmarks.results`" in TEXT
+
+
+@pytest.mark.parametrize(("row", "case"), [("widefield: per second", "epi2, 80 nm"), ("confocal", "con1, 70 nm")])
+def test_the_rates_are_those_of_the_benchmarks(row: str, case: str) -> None:
+    results = (ROOT / "benchmarks/RESULTS.md").read_text(encoding="utf-8")
+    (rates,) = re.findall(rf"^\| .*{row}.* \| (\d+) \| (\d+) \|$", TEXT, flags=re.M)
+    for path, rate in zip(("core", "fast"), rates, strict=True):
+        (found,) = re.findall(rf"^\| {case}, library, {path} \|(.*)\|$", results, flags=re.M)
+        assert found.split("|")[3].strip() == rate  # after emitters, stacks/s and the Poisson number's ns
 
 
 def test_what_the_readme_names_exists() -> None:
