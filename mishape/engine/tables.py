@@ -120,9 +120,9 @@ def _table(
 
 
 def _about(microscope: PSFMicroscope, **places: Points) -> dict[str, Any]:
-    """Return all that a table depends on."""
+    """Return all that a table depends on; its code, which takes a moment to read, only where tables outlive it."""
     return {
-        "code": _code_hash(type(microscope)),
+        "code": _code_hash(type(microscope)) if os.environ.get(FOLDER) else "",
         "microscope": microscope.digest,
         "numpy": np.__version__,
         "scipy": _scipy_version(),
