@@ -98,11 +98,11 @@ def build_modes(
 
 def _sampled(stack: Stack, least: float, quality: Quality) -> tuple[Points, Points]:
     """Return the PSF (planes, nodes, places) at enough Chebyshev nodes on [-1, 1] for a polynomial, and the nodes."""
-    probed = stack(PROBES)
     count = FIRST_NODES
     while count <= MAX_NODES:
         nodes = np.cos(math.pi * (np.arange(count) + 0.5) / count)
-        psf = stack(nodes)
+        # Together, as most of a table's cost is one for all z.
+        probed, psf = np.split(stack(np.concatenate([PROBES, nodes])), [len(PROBES)], axis=1)
         missed = np.abs(_polynomial(nodes, PROBES) @ psf - probed).max(axis=(0, 2))
         peaks = _peaks(probed, max(least, FAINTEST * float(psf.max())))
         if (missed <= INTERPOLATION_SHARE * quality.rank_error * peaks).all():

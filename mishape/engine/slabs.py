@@ -159,7 +159,7 @@ def _built(key: Keyed, grid: Grid, slab: int) -> Modes:
     low, high = outline.z_range_nm(slab)
     outermost = focuses[[focuses.argmin(), focuses.argmax()]]
     z_nm, quality = np.array([low, (low + high) / 2, high]), QUALITIES[scope.quality]
-    reach_nm = reach_of(asked(scope), outline.extent, z_nm, outermost, quality.reach_widths)
+    reach_nm = reach_of(tabulated(scope), outline.extent, z_nm, outermost, quality.reach_widths)
     sampling, stack = _sampled(scope, reach_nm, outline.grain_nm)
     return build_modes(lambda z: stack(z, focuses), sampling, (low, high), outline.focal_peak, quality)
 
