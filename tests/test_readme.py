@@ -114,13 +114,13 @@ def test_a_picture_is_made_by_the_command_below_it(picture: str, folder: Path) -
 def test_no_command_of_the_readme_is_left_out() -> None:
     starts = ("mishape ", "python ", *(f"{word} " for word in INSTALLING))
     commands = [line for body in blocks("") for line in body.splitlines() if line.startswith(starts)]
-    installing = [line for line in commands if line.startswith(INSTALLING) or line == "mishape demo"]
+    installing = [line for line in commands if line.startswith(INSTALLING) or line.startswith("mishape demo")]
     assert installing == [
         "git clone https://github.com/mishape/mishape",
         "cd mishape",
         "python3 dev.py demo",
         "pip install .",
-        "mishape demo",
+        "mishape demo -o demo",
     ]
     rest = [line.split(" ")[:2] for line in commands if line not in installing]
     assert rest == [

@@ -149,13 +149,14 @@ def _lateral(page: Image.Image, top: int, psf: PSFOfView) -> None:
 
 
 def _axial(page: Image.Image, top: int, psf: PSFOfView) -> None:
-    """Plot the light on the axis as the objective travels, and what the plane nearest to 0 sees as the emitter does."""
+    """Plot the light on the axis as the objective travels, and the peak that the plane nearest to 0 sees as an emitter
+    does: off the axis, where light is dark on it."""
     found, ends = psf.resolution, psf.resolution.axial_ends_nm
     if ends is None or found.axial_fwhm_nm is None:
         _head(page, _slot(1), top, "axial profile", "none: the light is the same in all planes")
         return
     band = min(psf.bands, key=lambda one: abs(one.plane_nm))
-    note = f"solid: objective moves; dashed: emitter, from plane {band.plane_nm:g} nm; shaded: in focus"
+    note = f"solid: axis, by travel; dashed: peak, by emitter's z (plane {band.plane_nm:g} nm); tint: focus"
     _head(page, _slot(1), top, "axial profile", note)
     low, high = band.low_nm or 0.0, band.high_nm or 0.0
     reach = 1.5 * max(found.axial_fwhm_nm, high - low)
