@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from mishape.engine import geometry
-from mishape.engine.library import write_library
+from mishape.engine.library_writing import write_library
 from mishape.engine.types import Shape
 from mishape.plugins.shapes.em_mesh import read_mesh
 

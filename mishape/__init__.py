@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from mishape.engine.dataset import Dataset, open_dataset
     from mishape.engine.errors import DatasetError, LibraryError, MishapeError, PluginError, ShapeError, SpecError
     from mishape.engine.generate import generate
-    from mishape.engine.library import open_library, write_library
+    from mishape.engine.library import open_library
+    from mishape.engine.library_writing import write_library
     from mishape.engine.scene import Scene
     from mishape.engine.simulate import simulate, simulate_many
     from mishape.engine.spec import Spec, load_spec
@@ -24,7 +25,8 @@ _HOMES = {
     "dataset": ("Dataset", "open_dataset"),
     "errors": ("DatasetError", "LibraryError", "MishapeError", "PluginError", "ShapeError", "SpecError"),
     "generate": ("generate",),
-    "library": ("open_library", "write_library"),
+    "library": ("open_library",),
+    "library_writing": ("write_library",),
     "scene": ("Scene",),
     "simulate": ("simulate", "simulate_many"),
     "spec": ("Spec", "load_spec"),

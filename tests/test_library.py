@@ -11,7 +11,8 @@ import pytest
 
 from mishape.engine import geometry as g
 from mishape.engine.errors import LibraryError
-from mishape.engine.library import Library, open_library, write_library
+from mishape.engine.library import Library, open_library
+from mishape.engine.library_writing import write_library
 from mishape.engine.meshing import mesh_of_implicit
 from mishape.engine.sources import content_hash
 from mishape.engine.types import Implicit, Mesh, Shape

@@ -37,5 +37,9 @@ class LibraryError(MishapeError):
     """A shape library is missing, damaged, or of a newer format."""
 
 
+class VolumeError(MishapeError):
+    """A label volume cannot be read, or does not hold labels."""
+
+
 class DatasetError(MishapeError):
     """A dataset folder cannot be written, resumed, read or verified."""

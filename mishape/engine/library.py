@@ -6,6 +6,8 @@
     index.jsonl      one shape a line: id, fold, source, licence, measures, first row and number of rows in each array
     vertices.npy     (all vertices, 3) float32, nm, in each shape's own frame, centred
     faces.npy        (all faces, 3) int32, indices into the shape's own vertices
+    field.npy        (all values,) float16, nm: sampled signed fields, where shapes have one; the index's field_shape,
+                     field_origin_nm and field_step_nm say how each one lies
     <array>.npy      any further array, ragged in the same way
 
 Vertices are float32: at 10 um from the centre that is 0.0005 nm, a thousandth of an atom, for half the size.
@@ -14,7 +16,8 @@ Vertices are float32: at 10 um from the centre that is 0.0005 nm, a thousandth o
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,15 +27,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mishape.engine.errors import LibraryError
-from mishape.engine.files import canonical, save_array, whole_folder, write_text
-from mishape.engine.measures import measures
 from mishape.engine.packaged import package_folder, packaged_libraries
+from mishape.engine.sampled import SampledField
 from mishape.engine.types import Mesh, Shape
 from mishape.engine.wording import suggestion
 
 FORMAT, VERSION = "mishape-library", 1
 HEADER, INDEX = "library.json", "index.jsonl"
+FIELD = "field"
 MESH_ARRAYS = ("vertices", "faces")
+SOLID_ARRAYS = (*MESH_ARRAYS, FIELD)
+"""What a shape is read from; not every library has fields."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,25 @@ class Entry:
         faces = self.array("faces").astype(np.int64)
         if len(faces) and not 0 <= faces.min() <= faces.max() < len(vertices):
             raise LibraryError(f"library {self.library.name!r} is damaged: {self.id!r} has faces without vertices")
-        return Shape(self.id, Mesh(vertices, faces), fold=self.fold, source=self.source, licence=self.licence)
+        field = self.field()
+        return Shape(
+            self.id,
+            Mesh(vertices, faces),
+            field.implicit() if field else None,
+            fold=self.fold,
+            source=self.source,
+            licence=self.licence,
+        )
+
+    def field(self) -> SampledField | None:
+        """Return the shape's sampled field, if it has one."""
+        if FIELD not in self.fields["rows"]:
+            return None
+        values = self.array(FIELD)
+        if len(values) != math.prod(self.field_shape):
+            raise LibraryError(f"library {self.library.name!r} is damaged: {self.id!r} has a field of another size")
+        place = (np.array(self.field_origin_nm, np.float64), np.array(self.field_step_nm, np.float64))
+        return SampledField(values.astype(np.float32).reshape(self.field_shape), *place)
 
     def array(self, name: str) -> NDArray[Any]:
         """Return the shape's rows of one of the library's arrays (memory-mapped, read-only)."""
@@ -172,80 +195,3 @@ def _map(path: Path, expected: Mapping[str, Any]) -> NDArray[Any]:
             f"the header says {expected['dtype']} {expected['shape']}"
         )
     return np.asarray(rows)
-
-
-def write_library(
-    folder: str | Path,
-    shapes: Iterable[Shape],
-    meta: Mapping[str, Any],
-    arrays: Mapping[str, Sequence[NDArray[Any]]] | None = None,
-    fields: Mapping[str, Mapping[str, Any]] | None = None,
-) -> None:
-    """Write a shape library; equal input gives equal bytes, and the folder appears whole or not at all.
-
-    Parameters
-    ----------
-    folder
-        The library's folder; it must not exist.
-    shapes
-        Shapes in their own frames, centred, nm; their ids must differ.
-    meta
-        Plain data for the header; `name`, `source`, `licence` and `citation` are required.
-    arrays
-        Further ragged arrays: name -> one array per shape, of one dtype and one trailing shape.
-    fields
-        Further fields of the index, or better values for its measures: shape id -> name -> plain value.
-
-    Raises
-    ------
-    LibraryError
-        If the folder exists, the header lacks something, ids repeat, or an array does not have one item per shape.
-    """
-    folder, shapes = Path(folder), list(shapes)
-    parts: dict[str, Sequence[NDArray[Any]]] = {
-        "vertices": [shape.surface.vertices_nm.astype(np.float32) for shape in shapes],
-        "faces": [shape.surface.faces.astype(np.int32) for shape in shapes],
-        **(arrays or {}),
-    }
-    _check_input(folder, shapes, meta, parts)
-    rows = {name: np.concatenate([np.asarray(part) for part in items]) for name, items in parts.items()}
-    layout = {name: {"dtype": array.dtype.str, "shape": list(array.shape)} for name, array in rows.items()}
-    header = {**meta, "format": FORMAT, "version": VERSION, "count": len(shapes), "arrays": layout}
-    index = [
-        {**measures(shape), "rows": place, **(fields or {}).get(shape.id, {})}
-        for shape, place in zip(shapes, _places(parts), strict=True)
-    ]
-    with whole_folder(folder) as part:
-        for name, array in rows.items():
-            save_array(part / f"{name}.npy", array)
-        write_text(part / INDEX, "".join(canonical(line) + "\n" for line in index))
-        write_text(part / HEADER, canonical(header, indent=2) + "\n")
-
-
-def _check_input(
-    folder: Path, shapes: Sequence[Shape], meta: Mapping[str, Any], parts: Mapping[str, Sequence[NDArray[Any]]]
-) -> None:
-    if folder.exists():
-        raise LibraryError(f"{str(folder)!r} exists: remove it or choose another folder")
-    if not shapes:
-        raise LibraryError("a library needs at least one shape")
-    missing = [name for name in ("name", "source", "licence", "citation") if name not in meta]
-    if missing:
-        raise LibraryError(f"the library's meta lacks {', '.join(missing)}")
-    ids = [shape.id for shape in shapes]
-    repeated = sorted({id for id in ids if ids.count(id) > 1}) if len(set(ids)) < len(ids) else []
-    if repeated:
-        raise LibraryError(f"shape ids must differ; repeated: {', '.join(repeated)}")
-    for name, items in parts.items():
-        if len(items) != len(shapes):
-            raise LibraryError(f"array {name!r} has {len(items)} items for {len(shapes)} shapes: give one per shape")
-        if len({(item.dtype, item.shape[1:]) for item in items}) > 1:
-            raise LibraryError(f"array {name!r} must have one dtype and one trailing shape for all shapes")
-
-
-def _places(parts: Mapping[str, Sequence[NDArray[Any]]]) -> list[dict[str, list[int]]]:
-    """Return, per shape, array name -> [first row, number of rows]."""
-    counts = {name: np.array([len(item) for item in items]) for name, items in parts.items()}
-    starts = {name: np.cumsum(count) - count for name, count in counts.items()}
-    number = len(parts["vertices"])
-    return [{name: [int(starts[name][i]), int(counts[name][i])] for name in parts} for i in range(number)]

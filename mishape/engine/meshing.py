@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from itertools import permutations
 
 import numpy as np
@@ -9,11 +10,22 @@ from numpy.typing import NDArray
 
 from mishape.engine.cells import CORNERS, cells_near_surface, evaluate, gradient
 from mishape.engine.errors import ShapeError
+from mishape.engine.sampled import SampledField
 from mishape.engine.types import Implicit, Mesh, Points
 
 Indices = NDArray[np.int64]
 POLISH = 0.2
 """Farthest that a vertex moves when it is drawn onto the surface, in steps; more could turn a face over."""
+
+
+def mesh_of_field(field: SampledField) -> Mesh:
+    """Return the surface of a sampled solid as a closed mesh on the field's own lattice.
+
+    As `mesh_of_implicit` makes it, but that vertices lie where the field is zero along the lattice's edges.
+    """
+    lattice = _DenseLattice(field)
+    edges, faces = np.unique(_march(lattice), return_inverse=True)
+    return Mesh(lattice.vertices(edges), faces.reshape(-1, 3))
 
 
 def mesh_of_implicit(implicit: Implicit) -> Mesh:
@@ -40,38 +52,29 @@ def mesh_of_implicit(implicit: Implicit) -> Mesh:
     neighbouring cells, and each tetrahedron holds 0, 1 or 2 triangles (Doi & Koide 1991). A vertex belongs to a lattice
     edge and is made once. Cells are looked at only near the surface; where the surface leaves them it is followed.
     """
-    lattice = _Lattice(implicit)
-    triangles = _march(lattice)
-    edges, faces = np.unique(triangles, return_inverse=True)
-    vertices = lattice.vertices(edges)
+    lattice = _SparseLattice(implicit)
+    edges, faces = np.unique(_march(lattice), return_inverse=True)
     faces = faces.reshape(-1, 3)
-    return Mesh(_polished(implicit, vertices, faces), faces)
+    return Mesh(_polished(implicit, lattice.vertices(edges), faces), faces)
 
 
-class _Lattice:
-    """Corners with their field values, and the cells that hold the surface; a cell has its lowest corner's number."""
+class _Lattice(ABC):
+    """Corners, numbered in C order, and the cells that hold the surface; a cell has its lowest corner's number."""
 
-    def __init__(self, implicit: Implicit) -> None:
-        cells = cells_near_surface(implicit, implicit.step_nm)
-        if not len(cells.index):
-            raise ShapeError(f"the field has no surface in its bounds at a step of {implicit.step_nm:g} nm")
-        # One more cell on every side, so that following the surface cannot leave the lattice unseen.
-        first = cells.index.min(axis=0) - 1
-        self.size = cells.index.max(axis=0) - first + 3
-        self.strides = np.array([self.size[1] * self.size[2], self.size[2], 1])
+    cells: Indices
+
+    def __init__(self, size: Indices, origin_nm: Points, step_nm: Points | float) -> None:
+        self.size, self.origin_nm, self.step_nm = size, origin_nm, step_nm
+        self.strides = np.array([size[1] * size[2], size[2], 1])
         self.offsets = CORNERS @ self.strides
-        self.origin_nm, self.step_nm = cells.origin_nm + first * cells.size_nm, cells.size_nm
-        self.field = implicit.field
-        self.cells = (cells.index - first) @ self.strides
-        self.corners, self.values = np.empty(0, np.int64), np.empty(0)
-        self._follow_the_surface()
+
+    @abstractmethod
+    def values_at(self, corners: Indices) -> Points:
+        """Return the field at corners."""
 
     def positions(self, corners: Indices) -> Points:
         place = np.stack(np.unravel_index(corners, tuple(self.size)), axis=1)
         return np.asarray(self.origin_nm + place * self.step_nm)
-
-    def values_at(self, corners: Indices) -> Points:
-        return np.asarray(self.values[np.searchsorted(self.corners, corners)])
 
     def vertices(self, edges: Indices) -> Points:
         """Return where the field crosses zero along lattice edges, taking it as linear; never on a corner itself."""
@@ -80,6 +83,41 @@ class _Lattice:
         start, end = self.values_at(low), self.values_at(high)
         share = np.clip(start / (start - end), 0.02, 0.98)[:, None]
         return np.asarray(self.positions(low) * (1 - share) + self.positions(high) * share)
+
+
+class _DenseLattice(_Lattice):
+    """All corners of a sampled field."""
+
+    def __init__(self, field: SampledField) -> None:
+        super().__init__(np.array(field.values.shape), field.origin_nm, field.step_nm)
+        self._values = field.values.ravel()
+        inside = (field.values < 0).view(np.uint8)
+        sides = (slice(None, -1), slice(1, None))
+        count = sum(inside[tuple(sides[side] for side in corner)] for corner in CORNERS)
+        self.cells = np.ravel_multi_index(np.nonzero((count > 0) & (count < 8)), tuple(self.size))
+
+    def values_at(self, corners: Indices) -> Points:
+        return np.asarray(self._values[corners], np.float64)
+
+
+class _SparseLattice(_Lattice):
+    """Those corners of a lattice that are near an implicit solid's surface."""
+
+    def __init__(self, implicit: Implicit) -> None:
+        cells = cells_near_surface(implicit, implicit.step_nm)
+        if not len(cells.index):
+            raise ShapeError(f"the field has no surface in its bounds at a step of {implicit.step_nm:g} nm")
+        # One more cell on every side, so that following the surface cannot leave the lattice unseen.
+        first = cells.index.min(axis=0) - 1
+        size = cells.index.max(axis=0) - first + 3
+        super().__init__(size, cells.origin_nm + first * cells.size_nm, cells.size_nm)
+        self.field = implicit.field
+        self.cells = (cells.index - first) @ self.strides
+        self.corners, self.values = np.empty(0, np.int64), np.empty(0)
+        self._follow_the_surface()
+
+    def values_at(self, corners: Indices) -> Points:
+        return np.asarray(self.values[np.searchsorted(self.corners, corners)])
 
     def _follow_the_surface(self) -> None:
         """Add the neighbours that the surface passes into, until there are none."""

@@ -17,7 +17,7 @@ from mishape.engine.devices import find_device
 from mishape.engine.errors import MishapeError, PluginError
 from mishape.engine.execute import one_thread
 from mishape.engine.files import canonical, disk_errors, save_array, sha256, whole_folder
-from mishape.engine.library import write_library
+from mishape.engine.library_writing import write_library
 from mishape.engine.manifest import Manifest
 from mishape.engine.montage import tiled_grid
 from mishape.engine.ometiff import StackWriter

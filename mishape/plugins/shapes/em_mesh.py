@@ -19,7 +19,7 @@ from mishape.engine import geometry
 from mishape.engine.component import Component, Real
 from mishape.engine.errors import ShapeError
 from mishape.engine.files import canonical, sha256
-from mishape.engine.library import HEADER, INDEX, MESH_ARRAYS, Library, is_library, open_library
+from mishape.engine.library import HEADER, INDEX, SOLID_ARRAYS, Library, is_library, open_library
 from mishape.engine.packaged import package_folder, packaged_libraries
 from mishape.engine.sources import copy_of, keys_of_copy
 from mishape.engine.types import Mesh, Points, Shape
@@ -108,7 +108,8 @@ class EmMesh(Component):
         """Return the SHA-256 of all that the shapes come from; of mesh files left out by `ids`, their names count."""
         found = _library(self._place, _stamp(self._place))
         if isinstance(found, Library):
-            hashes = {path.name: _hash(path, _stamp(path)) for path in _files_of_library(self._place)}
+            files = [path for path in _files_of_library(self._place) if path.is_file()]
+            hashes = {path.name: _hash(path, _stamp(path)) for path in files}
         else:
             wanted = self.ids or tuple(found)
             hashes = {id: _hash(path, _stamp(path)) if id in wanted else "" for id, path in found.items()}
@@ -135,7 +136,7 @@ def _stamp_of_file(path: Path) -> tuple[int, int, int] | None:
 
 @lru_cache(maxsize=16)
 def _files_of_library(folder: Path) -> tuple[Path, ...]:
-    return tuple(folder / name for name in (HEADER, INDEX, *(f"{array}.npy" for array in MESH_ARRAYS)))
+    return tuple(folder / name for name in (HEADER, INDEX, *(f"{array}.npy" for array in SOLID_ARRAYS)))
 
 
 @lru_cache(maxsize=100_000)

@@ -1,0 +1,206 @@
+"""From an instance's filled voxels to a smooth signed field of the same volume, in one part."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mishape.em.blocks import Cut, read_piece
+from mishape.em.instances import Instance
+from mishape.engine.cells import CORNERS
+from mishape.engine.errors import ShapeError
+from mishape.engine.geometry import mesh_area_nm2, mesh_volume_nm3
+from mishape.engine.meshing import mesh_of_field
+from mishape.engine.sampled import SampledField
+from mishape.engine.types import Mesh, Points
+
+Filled = NDArray[np.float32]
+JOINED = np.ones((3, 3, 3), np.uint8)
+"""Voxels that share a corner are joined."""
+EDGES = np.zeros((3, 3, 3), np.uint8)
+"""Neighbours along the edges of a lattice's tetrahedra."""
+for _corner in CORNERS:
+    EDGES[tuple(1 + _corner)] = EDGES[tuple(1 - _corner)] = 1
+KEPT = 0.75
+"""How full a voxel of a structure thinner than a voxel counts."""
+FAR = 1.5
+"""Voxels: what is further from all that is kept would be lost."""
+LESS_SMOOTH = (1.0, 0.5, 0.3, 0.0)
+"""Parts of the smoothing that are tried, until the instance stays in one part."""
+RANGE = 3.0
+"""Standard deviations of the smoothing within which the field is a distance."""
+LEVELS, VOLUME_WITHIN = 4, 5e-3
+"""How often the level is moved at most, until the surface holds its volume to this part."""
+VOXEL_VARIANCE = 1 / 12
+"""Of a voxel's own width, in voxels^2."""
+
+
+def filled_voxels(instance: Instance, cut: Cut, folder: Path, max_voxels: int) -> tuple[Filled, NDArray[np.int64]]:
+    """Return how full each coarse voxel of an instance's box is, and the box's first voxel of the volume.
+
+    Raises
+    ------
+    ShapeError
+        If the box holds more than `max_voxels` coarse voxels.
+    """
+    factor = np.array(cut.factor)
+    start, stop = np.array(instance.box.low) // factor, -(-np.array(instance.box.high) // factor)
+    shape = stop - start
+    if math.prod(shape.tolist()) > max_voxels:
+        raise ShapeError(
+            f"its box has {' x '.join(map(str, shape.tolist()))} voxels, more than {max_voxels}: prepare it at a "
+            "coarser level, or raise --max-voxels"
+        )
+    filled = np.zeros(shape, np.float32)
+    for part in instance.parts:
+        low, high = np.array(part.box.low) // factor, -(-np.array(part.box.high) // factor)
+        a, b, c = (high - low).tolist()
+        place = tuple(slice(i, j) for i, j in zip(low - start, high - start, strict=True))
+        filled[place] += read_piece(folder, part.block, part.place, (a, b, c), cut.factor)
+    return filled, start * factor
+
+
+def largest_part(filled: Filled) -> Filled:
+    """Return the instance's largest connected part; voxels that share a corner are connected."""
+    import cc3d
+
+    numbers, count = cc3d.connected_components(filled > 0, connectivity=26, return_N=True)
+    if count == 1:
+        return filled
+    light = np.bincount(numbers.ravel(), weights=filled.ravel())
+    return np.where(numbers == 1 + int(light[1:].argmax()), filled, np.float32(0))
+
+
+def thin_kept(filled: Filled) -> Filled:
+    """Return voxels filled as given, but what majority would lose or tear counts as filled along its fullest path.
+
+    A voxel counts as the instance's where it is at least half full. A thread or a sheet thinner than half a voxel is
+    nowhere half full: from each such place that lies further than 1.5 voxels from what is kept, the path through the
+    fullest voxels that leads there is kept too, one voxel wide; then what is still in several parts is joined in the
+    same way.
+    """
+    from scipy.ndimage import distance_transform_edt, label
+
+    kept = filled >= 0.5
+    lost = (filled > 0) & ~kept
+    if not lost.any():
+        return filled
+    if not kept.any():
+        kept[np.unravel_index(filled.argmax(), filled.shape)] = True
+    while True:
+        far = np.where(filled > 0, distance_transform_edt(~kept), 0)
+        if far.max() <= FAR:
+            break
+        kept[_fullest_path(filled, kept, np.unravel_index(int(far.argmax()), far.shape))] = True
+    numbers, count = label(kept, JOINED)
+    while count > 1:
+        sizes = np.bincount(numbers.ravel())[1:]
+        smallest = numbers == 1 + int(sizes.argmin())
+        kept[_fullest_path(filled, kept & ~smallest, np.argwhere(smallest)[0])] = True
+        numbers, count = label(kept, JOINED)
+    return np.where(kept, np.maximum(filled, np.where(filled < 0.5, KEPT, filled)), filled).astype(np.float32)
+
+
+def _fullest_path(filled: Filled, to: NDArray[np.bool_], start: Sequence[np.integer]) -> tuple[NDArray[np.intp], ...]:
+    from skimage.graph import MCP
+
+    costs = np.where(filled > 0, 1 / np.maximum(filled, 1e-6), -1.0)
+    paths = MCP(costs)
+    distance, _ = paths.find_costs([tuple(int(i) for i in start)])
+    end = np.unravel_index(int(np.where(to, distance, np.inf).argmin()), filled.shape)
+    return tuple(np.array(paths.traceback(end)).T)
+
+
+def smooth_field(filled: Filled, step_nm: Points, smooth_nm: Points) -> tuple[SampledField, float]:
+    """Return a smooth signed field of the volume that the voxels have, in one part, and the smoothing that it had.
+
+    Parameters
+    ----------
+    filled
+        (nx, ny, nz) how full each voxel is.
+    step_nm
+        (3,) the voxels' size.
+    smooth_nm
+        (3,) standard deviation of the smoothing along each axis.
+
+    Returns
+    -------
+    SampledField
+        Its origin is that of the voxels' first centre at 0.
+    float
+        The part of `smooth_nm` that was used: less than 1 where more would have torn the instance. What hangs on by
+        corners of voxels alone is left out.
+
+    Notes
+    -----
+    A flat border smoothed by a Gaussian falls as the normal distribution does, so its inverse makes a signed distance
+    of the smoothed voxels; it holds to RANGE standard deviations and is cut off there. The level is moved so that the
+    volume is that of the voxels, as smoothing shrinks what is round.
+    """
+    for share in LESS_SMOOTH:
+        values, first = _smoothed(filled, step_nm, share * smooth_nm)
+        numbers, count = _parts(values)
+        if count == 1:
+            break
+    else:
+        values[numbers != 1 + int(np.bincount(numbers.ravel())[1:].argmax())] = np.abs(values).max()
+    return SampledField(values.astype(np.float32), first * step_nm, step_nm), share
+
+
+def surface_of(field: SampledField, volume_nm3: float) -> tuple[Mesh, SampledField]:
+    """Return a field's surface, and the field itself, at the level where the surface holds this volume.
+
+    The level that the field has is off by a percent where it is bent as strongly as its voxels are large: it is moved
+    by what is missing over the surface's area.
+    """
+    for _ in range(LEVELS):
+        # As a library stores it, so that mesh and field stay one.
+        field = replace(field, values=field.values.astype(np.float16).astype(np.float32))
+        mesh = mesh_of_field(field)
+        missing_nm3 = volume_nm3 - mesh_volume_nm3(mesh)
+        if abs(missing_nm3) <= VOLUME_WITHIN * volume_nm3:
+            break
+        field = replace(field, values=field.values - np.float32(missing_nm3 / mesh_area_nm2(mesh)))
+    return mesh, field
+
+
+def _smoothed(filled: Filled, step_nm: Points, smooth_nm: Points) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return nm to the border, negative inside, on a padded lattice, and its first voxel."""
+    from scipy.ndimage import gaussian_filter
+    from scipy.special import ndtri
+
+    sigma = smooth_nm / step_nm
+    pad = np.ceil(RANGE * sigma).astype(np.int64) + 2
+    padded = np.pad(filled, [(int(n), int(n)) for n in pad])
+    smoothed = gaussian_filter(padded, sigma, truncate=RANGE) if sigma.any() else padded
+    width_nm = float(np.sqrt((sigma**2 + VOXEL_VARIANCE).mean()) * step_nm.mean())
+    # What is not smoothed steps from full to empty, and a field may rise by no more than 1.5 nm per nm.
+    end_nm = RANGE * width_nm if sigma.any() else 0.75 * float(step_nm.min())
+    values = np.clip(-width_nm * ndtri(smoothed.astype(np.float64)), -end_nm, end_nm)
+    return values - _level_of_volume(values, float(filled.sum(dtype=np.float64)), float(step_nm.mean())), -pad
+
+
+def _level_of_volume(values: NDArray[np.float64], voxels: float, step_nm: float) -> float:
+    """Return the level below which a field holds so many voxels, those at its border in part."""
+    from scipy.optimize import brentq
+
+    end = float(values.max())
+    inner, band = np.count_nonzero(values <= -end), values[np.abs(values) < end]
+
+    def excess(level: float) -> float:
+        return inner + float(np.clip(0.5 - (band - level) / step_nm, 0, 1).sum()) - voxels
+
+    low, high = -end + step_nm / 2, end - step_nm / 2
+    return float(brentq(excess, low, high, xtol=0.05)) if low < high and excess(low) < 0 < excess(high) else 0.0
+
+
+def _parts(values: NDArray[np.float64]) -> tuple[NDArray[np.int32], int]:
+    """Return the parts that a surface made on this lattice has: its tetrahedra join corners along these edges alone."""
+    from scipy.ndimage import label
+
+    return label(values < 0, EDGES)  # type: ignore[no-any-return]

@@ -1,0 +1,110 @@
+"""Label volumes: what every reader of a file format gives."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mishape.engine.errors import VolumeError
+from mishape.engine.types import Points
+
+Whole = NDArray[np.int64]
+AXES = "xyz"
+
+
+@dataclass(frozen=True)
+class Box:
+    """Voxels from `low` up to, not including, `high`: (3,) each, along x, y, z."""
+
+    low: tuple[int, int, int]
+    high: tuple[int, int, int]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Voxels along each axis."""
+        x, y, z = (high - low for low, high in zip(self.low, self.high, strict=True))
+        return x, y, z
+
+    @property
+    def slices(self) -> tuple[slice, slice, slice]:
+        """The box as slices of an array."""
+        x, y, z = (slice(low, high) for low, high in zip(self.low, self.high, strict=True))
+        return x, y, z
+
+
+class Volume(ABC):
+    """A label volume of which any box can be read without the rest.
+
+    Parameters
+    ----------
+    name
+        Of the volume: the fold of its shapes.
+    shape
+        Voxels along x, y, z.
+    dtype
+        Of its labels.
+    chunk
+        The piece that the file is best read by, in voxels along x, y, z.
+    voxel_nm
+        What the file says about the size of its voxels along x, y, z; nothing if it says nothing.
+    origin_nm
+        The place of the first voxel's centre in the file's own world; 0 where it says nothing.
+    """
+
+    name: str
+    shape: tuple[int, int, int]
+    dtype: np.dtype[Any]
+    chunk: tuple[int, int, int]
+    voxel_nm: Points | None = None
+    origin_nm: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+    @abstractmethod
+    def read(self, box: Box) -> NDArray[Any]:
+        """Return the labels in a box, (x, y, z).
+
+        Raises
+        ------
+        VolumeError
+            If the file is cut short or damaged.
+        """
+
+
+def in_order(sizes: Sequence[Any], axes: str) -> tuple[Any, Any, Any]:
+    """Return what a file lists by its own axes along x, y, z."""
+    x, y, z = (sizes[axes.index(axis)] for axis in AXES)
+    return x, y, z
+
+
+def check_axes(axes: str, name: str) -> str:
+    """Return the axes' names in lower case, or raise a `VolumeError` if they are not x, y and z in some order."""
+    if sorted(axes.lower()) != sorted(AXES):
+        raise VolumeError(f"{name}: axes {axes!r} given: x, y and z in the order of the file's axes are expected (zyx)")
+    return axes.lower()
+
+
+class ArrayVolume(Volume):
+    """A volume that indexes like an array: NumPy's, a memory-map, an HDF5 dataset.
+
+    Parameters
+    ----------
+    array
+        Anything of three axes with `shape`, `dtype` and slices.
+    axes
+        Their names, first to last, as ``zyx``.
+    """
+
+    def __init__(self, name: str, array: Any, axes: str, chunk: Sequence[int] | None = None) -> None:
+        self.name, self._array, self._axes = name, array, check_axes(axes, name)
+        if len(array.shape) != 3:
+            raise VolumeError(f"{name}: an array of shape {tuple(array.shape)} given: label volumes have three axes")
+        self.shape, self.dtype = in_order(array.shape, self._axes), np.dtype(array.dtype)
+        self.chunk = in_order(chunk or array.shape, self._axes)
+
+    def read(self, box: Box) -> NDArray[Any]:
+        own = tuple(box.slices[AXES.index(axis)] for axis in self._axes)
+        return np.asarray(np.transpose(np.asarray(self._array[own]), in_order(range(3), self._axes)))

@@ -1,0 +1,59 @@
+"""Solids sampled on a lattice: a signed field at corners, linear between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mishape.engine.errors import ShapeError
+from mishape.engine.types import Implicit, Points
+
+
+@dataclass(frozen=True)
+class SampledField:
+    """A field that is negative inside of a solid, given at the corners of a lattice of boxes.
+
+    Parameters
+    ----------
+    values
+        (nx, ny, nz) floats, nm: close to a signed distance near the surface; positive all around the lattice's border.
+    origin_nm
+        (3,) where value (0, 0, 0) lies.
+    step_nm
+        (3,) distance between values along x, y and z.
+
+    Raises
+    ------
+    ShapeError
+        If the solid reaches the lattice's border, or is nowhere.
+    """
+
+    values: NDArray[np.floating]
+    origin_nm: Points
+    step_nm: Points
+
+    def __post_init__(self) -> None:
+        inside = self.values < 0
+        if not inside.any():
+            raise ShapeError("the field is nowhere negative: nothing is inside")
+        faces = (inside[0], inside[-1], inside[:, 0], inside[:, -1], inside[:, :, 0], inside[:, :, -1])
+        if any(face.any() for face in faces):
+            raise ShapeError("the solid reaches the border of the field's lattice: pad it")
+
+    def __call__(self, points_nm: Points) -> Points:
+        """Return the field at (n, 3) points, linear along each axis between the values; beyond the lattice its edge's."""
+        from scipy.ndimage import map_coordinates
+
+        place = ((points_nm - self.origin_nm) / self.step_nm).T
+        return np.asarray(map_coordinates(self.values, place, np.float64, order=1, mode="nearest"))
+
+    def implicit(self) -> Implicit:
+        """Return the solid, which keeps this field as its function."""
+        end_nm = self.origin_nm + self.step_nm * (np.array(self.values.shape) - 1)
+        return Implicit(self, np.stack([self.origin_nm, end_nm]), float(self.step_nm.min()))
+
+    def shifted(self, offset_nm: Points) -> SampledField:
+        """Return the field moved by (3,) nm."""
+        return SampledField(self.values, self.origin_nm + offset_nm, self.step_nm)
