@@ -43,7 +43,11 @@ def centre_line(field: SampledField, mesh: Mesh) -> CentreLine:
     from scipy.spatial import cKDTree
     from skimage.morphology import skeletonize
 
-    voxels = np.argwhere(skeletonize(field.values < 0))
+    inside = field.values < 0
+    box = tuple(
+        slice(*np.flatnonzero(inside.any(axis=others))[[0, -1]] + (0, 1)) for others in ((1, 2), (0, 2), (0, 1))
+    )
+    voxels = np.argwhere(skeletonize(inside[box])) + [side.start for side in box]
     if not len(voxels):
         voxels = np.array([np.unravel_index(int(field.values.argmin()), field.values.shape)])
     points = field.origin_nm + voxels * field.step_nm

@@ -127,7 +127,9 @@ def shape_of(instance: Instance, place: Place, blocks: Path) -> tuple[Shape, dic
     field, smoothed = smooth_field(kept, step_nm, place.smooth_nm)
     voxel_volume_nm3 = float(kept.sum(dtype=np.float64) * step_nm.prod())
     mesh, field = surface_of(field, voxel_volume_nm3)
-    mesh, error_nm = decimated(mesh, field, place.faces_kept)
+    error_nm = None
+    if place.faces_kept < 1:
+        mesh, error_nm = decimated(mesh, field, place.faces_kept)
     middle_nm = geometry.centroid(mesh)
     shape = Shape(
         id_of(instance, place),

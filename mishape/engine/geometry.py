@@ -131,10 +131,8 @@ def mesh_area_nm2(mesh: Mesh) -> float:
 
 def _cones(mesh: Mesh) -> tuple[Points, Points, Points]:
     """Return a middle, and per face the signed volume and centroid of the cone from that middle."""
-    middle = mesh.vertices_nm.mean(axis=0)
-    corners = mesh.vertices_nm[mesh.faces] - middle
-    a, b, c = np.moveaxis(corners, 1, 0)
-    return middle, np.einsum("ij,ij->i", a, np.cross(b, c)) / 6, corners.sum(axis=1) / 4
+    middle = np.ascontiguousarray(mesh.vertices_nm.T).mean(axis=1)
+    return middle, *mesh.triangles.cones(middle)
 
 
 def mesh_volume_nm3(mesh: Mesh) -> float:
@@ -145,7 +143,7 @@ def mesh_volume_nm3(mesh: Mesh) -> float:
 def centroid(mesh: Mesh) -> Points:
     """Return the centroid of the solid inside a closed mesh, (3,) nm."""
     middle, volumes, centers = _cones(mesh)
-    return np.asarray(middle + volumes @ centers / volumes.sum())
+    return np.asarray(middle + centers @ volumes / volumes.sum())
 
 
 def oriented_outward(mesh: Mesh) -> Mesh:

@@ -14,7 +14,8 @@ from mishape.engine.types import Mesh, Shape
 def measures(shape: Shape) -> dict[str, Any]:
     """Return a shape's line of the index: provenance and measures of its mesh as stored (float32), lengths in nm."""
     mesh = Mesh(shape.surface.vertices_nm.astype(np.float32).astype(np.float64), shape.surface.faces)
-    low, high = mesh.vertices_nm.min(axis=0), mesh.vertices_nm.max(axis=0)
+    by_axis = np.ascontiguousarray(mesh.vertices_nm.T)
+    low, high = by_axis.min(axis=1), by_axis.max(axis=1)
     try:
         geometry.check_watertight(mesh, shape.id)
         watertight = True
@@ -42,9 +43,9 @@ def _genus(mesh: Mesh) -> int:
     from scipy.sparse.csgraph import connected_components
 
     start, end = mesh.faces.ravel(), np.roll(mesh.faces, -1, axis=1).ravel()
-    used = np.unique(start)
     count = len(mesh.vertices_nm)
+    used = int(np.count_nonzero(np.bincount(start, minlength=count)))
     graph = coo_array((np.ones(len(start), np.int8), (start, end)), shape=(count, count))
-    parts = connected_components(graph, directed=False)[0] - (count - len(used))
-    euler = len(used) - len(start) // 2 + len(mesh.faces)
+    parts = connected_components(graph, directed=False)[0] - (count - used)
+    euler = used - len(start) // 2 + len(mesh.faces)
     return int(parts - euler // 2)

@@ -32,10 +32,23 @@ class Triangles:
         return cls(np.stack([first, second - first, third - first]))
 
     @cached_property
+    def normals_nm2(self) -> Points:
+        """Of each face, outwards, as long as twice its area: (3, m)."""
+        _, (ax, ay, az), (bx, by, bz) = self.corners_nm
+        return np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx])
+
+    @cached_property
     def areas_nm2(self) -> Points:
         """The area of each face, (m,)."""
-        _, to_second, to_third = self.corners_nm
-        return np.asarray(np.linalg.norm(np.cross(to_second, to_third, axis=0), axis=0) / 2)
+        x, y, z = self.normals_nm2
+        return np.sqrt(x * x + y * y + z * z) / 2
+
+    def cones(self, tip_nm: Points) -> tuple[Points, Points]:
+        """Return, of the cone from a tip to each face, the signed volume, (m,), and the centroid less the tip, (3, m)."""
+        first, to_second, to_third = self.corners_nm
+        sides = first - tip_nm[:, None]
+        volumes = np.einsum("ij,ij->j", sides, self.normals_nm2) / 6
+        return volumes, (3 * sides + to_second + to_third) / 4
 
     @cached_property
     def area_before_nm2(self) -> Points:

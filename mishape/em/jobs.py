@@ -1,0 +1,63 @@
+"""What a worker does with a volume: opening it, scanning its blocks, making its shapes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from mishape.em import blocks, shapes
+from mishape.em.blocks import Cut, Foreground
+from mishape.em.instances import Instance
+from mishape.em.open import open_volume
+from mishape.em.shapes import Place
+from mishape.em.volumes import Volume
+from mishape.engine.execute import one_thread
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a volume is and how it is read: what `open_volume` is given."""
+
+    place: str
+    axes: str | None
+    name: str | None
+    scratch: Path
+    max_bytes: int
+
+    def open(self) -> Volume:
+        """Open the volume, or give the one that this process has open."""
+        return _opened(self)
+
+
+@lru_cache(maxsize=4)
+def _opened(source: Source) -> Volume:
+    source.scratch.mkdir(parents=True, exist_ok=True)
+    return open_volume(source.place, source.scratch, source.axes, source.name, source.max_bytes)
+
+
+@dataclass(frozen=True)
+class ScanJob:
+    """Scans blocks, by their numbers."""
+
+    source: Source
+    cut: Cut
+    folder: Path
+    foreground: Foreground
+
+    def __call__(self, number: int) -> int:
+        one_thread(lambda task: blocks.scan(self.source.open(), self.cut, task, self.folder, self.foreground), number)
+        return number
+
+
+@dataclass(frozen=True)
+class ShapeJob:
+    """Makes shapes of instances."""
+
+    place: Place
+    blocks: Path
+    folder: Path
+
+    def __call__(self, instance: Instance) -> int:
+        one_thread(lambda task: shapes.make_shape(task, self.place, self.blocks, self.folder), instance)
+        return instance.label
