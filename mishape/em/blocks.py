@@ -72,7 +72,8 @@ class Cut:
             for axis in range(3):
                 if place[axis] + 1 < self.counts[axis]:
                     after = tuple(i + (a == axis) for a, i in enumerate(place))
-                    yield (*(int(np.ravel_multi_index(p, self.counts)) for p in (place, after)), axis)
+                    block, next_block = (int(np.ravel_multi_index(p, self.counts)) for p in (place, after))
+                    yield block, next_block, axis
 
 
 def cut_for(volume: Volume, factor: tuple[int, int, int], block_voxels: int = BLOCK_VOXELS) -> Cut:
@@ -135,7 +136,7 @@ class Foreground:
         if array.dtype == np.bool_:
             return array.astype(np.uint8), np.arange(2)
         numbers, meaning = fastremap.renumber(array, preserve_zero=True)
-        labels = np.zeros(max(meaning.values()) + 1, np.uint64)
+        labels = np.zeros(int(max(meaning.values())) + 1, np.uint64)
         labels[list(meaning.values())] = list(meaning.keys())
         return numbers, labels
 
@@ -162,9 +163,9 @@ def scan(volume: Volume, cut: Cut, number: int, folder: Path, foreground: Foregr
         "low": low + core.low,
         "high": high + core.low,
     }
-    table["first"] = np.array([_first(inner, n, *box) for n, *box in zip(there, low, high, strict=True)], np.int64)
+    table["first"] = np.array([_first(inner, *one) for one in zip(there, low, high, strict=True)], np.int64)
     table["first"] = table["first"].reshape(-1, 3) + core.low
-    blobs = [_piece(inner, n, *box, cut.factor) for n, *box in zip(there, low, high, strict=True)]
+    blobs = [_piece(inner, *one, cut.factor) for one in zip(there, low, high, strict=True)]
     lengths = np.array([len(blob) for blob in blobs], np.int64)
     table["pieces"] = np.stack([np.cumsum(lengths) - lengths, lengths], axis=1)
     table["missing"] = np.array(box in getattr(volume, "missing", ()))
@@ -172,7 +173,7 @@ def scan(volume: Volume, cut: Cut, number: int, folder: Path, foreground: Foregr
         table |= _faces(numbers, core.shape)
     write_file(pieces_path(folder, number), b"".join(blobs))
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **table)
+    np.savez_compressed(buffer, allow_pickle=False, **table)
     write_file(table_path(folder, number), buffer.getvalue())
 
 

@@ -31,7 +31,7 @@ class CentreLine:
 
 
 def centre_line(field: SampledField, mesh: Mesh) -> CentreLine:
-    """Measure the centre line of a sampled solid: its thinning (Lee et al. 1994), without twigs shorter than it is thick.
+    """Measure the centre line of a sampled solid: its thinning (Lee et al. 1994), without twigs no longer than thick.
 
     Parameters
     ----------
@@ -51,14 +51,29 @@ def centre_line(field: SampledField, mesh: Mesh) -> CentreLine:
     if not len(voxels):
         voxels = np.array([np.unravel_index(int(field.values.argmin()), field.values.shape)])
     points = field.origin_nm + voxels * field.step_nm
-    radius = cKDTree(mesh.vertices_nm).query(points)[0]
+    radius = np.asarray(cKDTree(mesh.vertices_nm).query(points)[0])
     graph = _Graph(points, cKDTree(voxels).query_pairs(1.8, output_type="ndarray"))
     graph.prune(radius)
-    ends = graph.alive & (graph.degree <= 1)
-    # A free end is as far from the surface as it is thick; a single point is two ends.
-    beyond = float(radius[ends].sum()) * (2 if graph.alive.sum() == 1 else 1)
+    beyond = _beyond_ends(points, graph, mesh)
     thickness = 2 * float(np.median(radius[graph.alive]))
     return CentreLine(graph.length_nm + beyond, thickness, graph.branches)
+
+
+def _beyond_ends(points: Points, graph: _Graph, mesh: Mesh) -> float:
+    """Return how far the solid goes on beyond the line's free ends: to the furthest point of the surface around each.
+
+    Of a line of a single point it is the solid's width towards the surface's furthest point.
+    """
+    from scipy.spatial import cKDTree
+
+    line = np.flatnonzero(graph.alive)
+    away, nearest = map(np.asarray, cKDTree(points[line]).query(mesh.vertices_nm))
+    if len(line) == 1:
+        towards = mesh.vertices_nm[away.argmax()] - points[line[0]]
+        return float(np.ptp(mesh.vertices_nm @ towards) / np.linalg.norm(towards))
+    furthest = np.zeros(len(line))
+    np.maximum.at(furthest, nearest, away)
+    return float(furthest[graph.degree[line] <= 1].sum())
 
 
 class _Graph:

@@ -195,7 +195,8 @@ class ChunkedVolume(Volume):
         if self._filled.rank != 3:
             raise VolumeError(f"{name}: an array of shape {self._filled.shape} given: label volumes have three axes")
         self.dtype = np.dtype(self._filled.dtype.numpy_dtype)
-        chunk = [int(size) for size in self._filled.chunk_layout.read_chunk.shape]
+        declared: Any = self._filled.chunk_layout.read_chunk.shape
+        chunk = [int(size) for size in declared]
         size = math.prod(chunk) * self.dtype.itemsize
         if size > MAX_CHUNK_BYTES:
             raise VolumeError(
@@ -218,7 +219,7 @@ class ChunkedVolume(Volume):
             except ValueError as error:
                 if "NOT_FOUND" not in str(error):
                     raise
-                # Zarr and N5 leave out chunks that hold the fill value alone; whoever reads says that some are not there.
+                # Both formats leave out chunks that hold the fill value alone, so this is no error, but worth saying.
                 self.missing.append(box)
                 array = self._filled[own].read().result()
         except ValueError as error:

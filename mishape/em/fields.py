@@ -203,4 +203,5 @@ def _parts(values: NDArray[np.float64]) -> tuple[NDArray[np.int32], int]:
     """Return the parts that a surface made on this lattice has: its tetrahedra join corners along these edges alone."""
     from scipy.ndimage import label
 
-    return label(values < 0, EDGES)  # type: ignore[no-any-return]
+    numbers, count = label(values < 0, EDGES)
+    return np.asarray(numbers, np.int32), int(count)

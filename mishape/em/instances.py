@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +64,7 @@ def merged(cut: Cut, folder: Path, joined: bool) -> list[Instance]:
     _, group = np.unique(keys, return_inverse=True)
     order = np.argsort(group, kind="stable")
     bounds = np.flatnonzero(np.diff(group[order], prepend=-1, append=group.max() + 1))
-    rows = [order[start:stop] for start, stop in zip(bounds[:-1], bounds[1:], strict=True)]
+    rows = [order[start:stop] for start, stop in pairwise(bounds.tolist())]
     if joined:
         # By first voxels, so that numbers do not depend on the blocks.
         rows.sort(key=lambda r: tuple(min(whole.first[r].tolist())))
@@ -134,7 +135,7 @@ def _joined_keys(cut: Cut, folder: Path, tables: list[_Table]) -> NDArray[np.int
 
 def _face(folder: Path, number: int, name: str, axis: int) -> NDArray[np.int64]:
     with np.load(table_path(folder, number), allow_pickle=False) as table:
-        return table[f"{name}{axis}"].astype(np.int64)
+        return np.asarray(table[f"{name}{axis}"], np.int64)
 
 
 def _top(folder: Path, number: int) -> int:

@@ -154,9 +154,9 @@ def prepare(
     with disk_errors(work):
         work.mkdir(parents=True, exist_ok=True)
     with locked(work), disk_errors(work):
-        _claim(work, {"volumes": [str(place) for place in places], "making": repr(making), "origin": repr(origin)})
         prepared = [_Prepared.of(Source(str(p), making.axes, None, work, making.max_bytes), making) for p in places]
         _check_names(prepared)
+        _claim(work, {"volumes": [str(place) for place in places], "making": repr(making), "origin": repr(origin)})
         for one in prepared:
             one.run(work, origin, chosen, progress)
         _write(out, work, prepared, making, origin)
@@ -211,7 +211,7 @@ class _Prepared:
         for folder in (blocks, shapes):
             folder.mkdir(parents=True, exist_ok=True)
         scan = ScanJob(self.source, self.cut, blocks, making.foreground)
-        _all(executor, scan, range(len(self.cut)), progress, f"{name}: blocks")
+        _all(executor, scan, range(len(self.cut)), progress, f"blocks of {name}")
         self.instances = merged(self.cut, blocks, making.foreground.joined)
         self._note(blocks)
         wanted = [one for one in self.instances if self._wanted(one)]
@@ -223,7 +223,7 @@ class _Prepared:
             by_fold.setdefault(self._fold(one, origin), []).append(one)
         for fold, members in by_fold.items():
             job = ShapeJob(self._place(fold, origin), blocks, shapes)
-            _all(executor, job, members, progress, f"{name}: shapes")
+            _all(executor, job, members, progress, f"shapes of {name}")
 
     def _wanted(self, instance: Instance) -> bool:
         making = self.making

@@ -194,8 +194,8 @@ def _inclusion_weight(instance: Instance, cut: Cut) -> float | None:
 def _check_volume(volume_nm3: float, expected_nm3: float) -> None:
     if abs(volume_nm3 / expected_nm3 - 1) > VOLUME_WITHIN:
         raise ShapeError(
-            f"its mesh holds {volume_nm3:.3g} nm^3, its voxels {expected_nm3:.3g}: more than {VOLUME_WITHIN:.0%} apart; "
-            "it is hardly larger than the voxels: smooth less, or leave it out by a larger --min-voxels"
+            f"its mesh holds {volume_nm3:.3g} nm^3, its voxels {expected_nm3:.3g}: more than {VOLUME_WITHIN:.0%} "
+            "apart; it is hardly larger than the voxels: smooth less, or leave it out by a larger --min-voxels"
         )
 
 

@@ -70,13 +70,13 @@ class TiffVolume(Volume):
             with tifffile.TiffFile(files[0]) as first:
                 page = first.pages[0]
                 pages = len(first.pages) if len(files) == 1 else len(files)
-                rows, columns, self.dtype = int(page.imagelength), int(page.imagewidth), np.dtype(page.dtype)
-                samples, self._declared = int(page.samplesperpixel), (rows, columns)
+                shape, self.dtype = tuple(int(size) for size in page.shape), np.dtype(page.dtype)
                 given = _voxel_nm(first)
         except Exception as error:  # a stranger's file may fail in any way
             raise VolumeError(f"{name}: {str(files[0])!r} is not a TIFF file, or is cut short: {error}") from None
-        if samples != 1:
-            raise VolumeError(f"{name}: pages of {samples} samples a pixel given: labels have one")
+        if len(shape) != 2:
+            raise VolumeError(f"{name}: pages of shape {shape} given: labels have one value a pixel")
+        rows, columns = self._declared = shape
         if rows * columns * self.dtype.itemsize > max_bytes:
             raise VolumeError(
                 f"{name}: a page of {rows} x {columns} declares {rows * columns * self.dtype.itemsize / 2**30:.1f} "
@@ -100,7 +100,7 @@ class TiffVolume(Volume):
             try:
                 with tifffile.TiffFile(file) as opened:
                     page = opened.pages[key]
-                    size = (int(page.imagelength), int(page.imagewidth))
+                    size = tuple(int(side) for side in page.shape)
                     if size == self._declared:
                         found.append(page.asarray())
             except Exception as error:  # a stranger's file may fail in any way
@@ -109,8 +109,8 @@ class TiffVolume(Volume):
                 ) from None
             if size != self._declared:
                 raise VolumeError(
-                    f"{self.name}: page {number} ({file.name}) is {size[0]} x {size[1]} pixels, the first "
-                    f"{self._declared[0]} x {self._declared[1]}: slices of one size are expected"
+                    f"{self.name}: page {number} ({file.name}) is of shape {size}, the first of "
+                    f"{self._declared}: slices of one size are expected"
                 )
         return np.stack(found)
 
@@ -134,8 +134,8 @@ def _voxel_nm(file: Any) -> Points | None:
         if unit and "XResolution" in tags and "YResolution" in tags:
             per_row, per_column = (tags[tag].value for tag in ("YResolution", "XResolution"))
             if per_row[0] and per_column[0]:
-                size = [file.imagej_metadata["spacing"], per_row[1] / per_row[0], per_column[1] / per_column[0]]
-                return unit * np.array(size, np.float64)
+                spacing = file.imagej_metadata["spacing"]
+                return unit * np.array([spacing, per_row[1] / per_row[0], per_column[1] / per_column[0]], np.float64)
     if file.is_ome:
         found = [re.search(rf'PhysicalSize{axis}="([0-9.eE+-]+)"', file.ome_metadata) for axis in "ZYX"]
         units = [re.search(rf'PhysicalSize{axis}Unit="([^"]+)"', file.ome_metadata) for axis in "ZYX"]

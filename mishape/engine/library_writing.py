@@ -172,7 +172,7 @@ class _Rows:
         if (array.dtype, array.shape[1:]) != (self._dtype, self._trailing):
             raise LibraryError(f"array {name!r} must have one dtype and one trailing shape for all shapes")
         start, self._count = self._count, self._count + len(array)
-        self._file.write(memoryview(array).cast("B") if array.size else b"")
+        self._file.write(array.data.cast("B") if array.size else b"")
         return [start, len(array)]
 
     def finish(self) -> dict[str, Any]:

@@ -93,8 +93,8 @@ class _DenseLattice(_Lattice):
         self._values = field.values.ravel()
         inside = (field.values < 0).view(np.uint8)
         sides = (slice(None, -1), slice(1, None))
-        count = sum(inside[tuple(sides[side] for side in corner)] for corner in CORNERS)
-        self.cells = np.ravel_multi_index(np.nonzero((count > 0) & (count < 8)), tuple(self.size))
+        count = np.sum([inside[tuple(sides[side] for side in corner)] for corner in CORNERS], axis=0, dtype=np.uint8)
+        self.cells = np.argwhere((count > 0) & (count < 8)) @ self.strides
 
     def values_at(self, corners: Indices) -> Points:
         return np.asarray(self._values[corners], np.float64)

@@ -43,7 +43,7 @@ class SampledField:
             raise ShapeError("the solid reaches the border of the field's lattice: pad it")
 
     def __call__(self, points_nm: Points) -> Points:
-        """Return the field at (n, 3) points, linear along each axis between the values; beyond the lattice its edge's."""
+        """Return the field at (n, 3) points: linear between the values, and beyond the lattice as at its edge."""
         from scipy.ndimage import map_coordinates
 
         place = ((points_nm - self.origin_nm) / self.step_nm).T

@@ -41,10 +41,10 @@ class Triangles:
     def areas_nm2(self) -> Points:
         """The area of each face, (m,)."""
         x, y, z = self.normals_nm2
-        return np.sqrt(x * x + y * y + z * z) / 2
+        return np.asarray(np.sqrt(x * x + y * y + z * z) / 2)
 
     def cones(self, tip_nm: Points) -> tuple[Points, Points]:
-        """Return, of the cone from a tip to each face, the signed volume, (m,), and the centroid less the tip, (3, m)."""
+        """Return the signed volumes (m,) of the cones from a tip to each face, and their centroids less the tip (3, m)."""
         first, to_second, to_third = self.corners_nm
         sides = first - tip_nm[:, None]
         volumes = np.einsum("ij,ij->j", sides, self.normals_nm2) / 6

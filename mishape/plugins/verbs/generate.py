@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -49,8 +50,9 @@ def generate(
             f"{shards} shard(s): {shards} of {workers} workers have work; --shard-size {each} gives all some", err=True
         )
     try:
-        with shown(progress.value, spec.samples) as report:
-            dataset = make(spec, out, workers=workers, executor=executor, progress=report, device=device)
+        with shown(progress.value) as report:
+            samples_done = partial(report, "samples")
+            dataset = make(spec, out, workers=workers, executor=executor, progress=samples_done, device=device)
     except KeyboardInterrupt:
         typer.echo("interrupted: finished shards are kept; the same command goes on", err=True)
         raise typer.Exit(130) from None
