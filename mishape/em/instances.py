@@ -143,3 +143,12 @@ def _top(folder: Path, number: int) -> int:
     with np.load(table_path(folder, number), allow_pickle=False) as table:
         faces = [table[name] for name in table.files if name.startswith(("low", "high")) and name[-1].isdigit()]
         return int(max((array.max(initial=0) for array in (*faces, table["labels"])), default=0))
+
+
+def missing_blocks(cut: Cut, folder: Path) -> int:
+    """Return in how many blocks chunks of the file were missing."""
+    missing = 0
+    for number in range(len(cut)):
+        with np.load(table_path(folder, number), allow_pickle=False) as table:
+            missing += bool(table["missing"])
+    return missing

@@ -52,12 +52,12 @@ class ScanJob:
 
 @dataclass(frozen=True)
 class ShapeJob:
-    """Makes shapes of instances."""
+    """Makes shapes of instances, each given with its place."""
 
-    place: Place
     blocks: Path
     folder: Path
 
-    def __call__(self, instance: Instance) -> int:
-        one_thread(lambda task: shapes.make_shape(task, self.place, self.blocks, self.folder), instance)
+    def __call__(self, task: tuple[Instance, Place]) -> int:
+        instance, place = task
+        one_thread(lambda one: shapes.make_shape(one, place, self.blocks, self.folder), instance)
         return instance.label

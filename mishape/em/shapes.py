@@ -133,7 +133,8 @@ def shape_of(instance: Instance, place: Place, blocks: Path) -> tuple[Shape, dic
     middle_nm = geometry.centroid(mesh)
     shape = Shape(
         id_of(instance, place),
-        Mesh(mesh.vertices_nm - middle_nm, mesh.faces),
+        # To the bit what a library holds: images of the shape and of its copy are then the same.
+        Mesh((mesh.vertices_nm - middle_nm).astype(np.float32).astype(np.float64), mesh.faces),
         field.shifted(-middle_nm).implicit(),
         place.fold,
         place.source,

@@ -44,7 +44,7 @@ class Triangles:
         return np.asarray(np.sqrt(x * x + y * y + z * z) / 2)
 
     def cones(self, tip_nm: Points) -> tuple[Points, Points]:
-        """Return the signed volumes, (m,), of the cones from a tip to each face, and their centroids, (3, m), less it."""
+        """Return the cones from a tip to each face: signed volumes, (m,), and centroids seen from the tip, (3, m)."""
         first, to_second, to_third = self.corners_nm
         sides = first - tip_nm[:, None]
         volumes = np.einsum("ij,ij->j", sides, self.normals_nm2) / 6
