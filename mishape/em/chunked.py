@@ -1,36 +1,25 @@
-"""Zarr v2 and v3 and N5, in a folder or behind a URL, by tensorstore.
-
-A path names an array or a group of scales: OME-NGFF's ``multiscales`` or OpenOrganelle's, of which the finest is read.
-Sizes and places come from there, else from the array's own ``transform``, ``pixelResolution`` or ``resolution``.
-"""
+"""Zarr v2 and v3 and N5, in a folder or behind a URL, by tensorstore: an array, or the finest of a group of scales."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mishape.em.volumes import AXES, Box, Volume, check_axes, in_order
+from mishape.em.multiscales import Metadata, Placed, attributes_of, finest, of_array
+from mishape.em.volumes import AXES, Box, Volume, check_array, check_axes, in_order
 from mishape.engine.errors import VolumeError
 
 DRIVERS = {"zarr.json": "zarr3", ".zarray": "zarr", "attributes.json": "n5"}
-GROUPS = ("zarr.json", ".zattrs", "attributes.json")
-NM_PER_UNIT = {"nanometer": 1.0, "nm": 1.0, "micrometer": 1e3, "um": 1e3, "µm": 1e3, "angstrom": 0.1, "millimeter": 1e6}
+USUAL_AXES = {"zarr3": "zyx", "zarr": "zyx", "n5": "xyz"}
 MAX_CHUNK_BYTES = 1 << 32
-
-
-@dataclass(frozen=True)
-class Placed:
-    """What metadata say about an array: its axes, first to last, its voxels' size and its first voxel's place, nm."""
-
-    axes: str
-    voxel_nm: Sequence[float]
-    origin_nm: Sequence[float]
+PATIENCE = {"max_retries": 5, "initial_delay": "250ms", "max_delay": "8s"}
+"""Of requests that fail: about 8 s; tensorstore's own would be a quarter of an hour."""
 
 
 def open_chunked(url: str, name: str, axes: str | None) -> Volume:
@@ -48,44 +37,43 @@ def open_chunked(url: str, name: str, axes: str | None) -> Volume:
     VolumeError
         If there is no such array, its metadata are damaged, or its chunks are larger than 4 GiB.
     """
-    inner, placed = _finest(url, name)
-    store = _store(f"{url}/{inner}" if inner else url, name)
-    attributes = _metadata(store, name)
-    driver = next((DRIVERS[file] for file in DRIVERS if file in attributes), None)
-    if driver == "n5" and "dimensions" not in attributes["attributes.json"]:
-        driver = None
-    if driver == "zarr3" and attributes["zarr.json"].get("node_type") != "array":
-        driver = None
+    store, placed = _store(url, name), None
+    metadata = _metadata(store, name)
+    driver = _driver(metadata)
+    if driver is None and (found := _finest(metadata, url, name)):
+        path, placed = found
+        store = _store(f"{url}/{quote(path)}", name)
+        metadata = _metadata(store, name)
+        driver = _driver(metadata)
     if driver is None:
         raise VolumeError(
-            f"{name}: {url!r} holds neither a Zarr nor an N5 array (no {', '.join(DRIVERS)} of one), nor a group of "
-            "scales: name the array itself"
+            f"{name}: {store.url!r} holds neither a Zarr nor an N5 array (no {', '.join(DRIVERS)} of one), nor a group "
+            "of scales: name the array itself"
         )
-    # N5 lists its axes the other way round than it names them.
-    own = placed or _of_array(attributes, "xyz" if driver == "n5" else "zyx")
-    return ChunkedVolume(name, store, driver, check_axes(axes or (own.axes if own else _usual(driver)), name), own)
-
-
-def _usual(driver: str) -> str:
-    return "xyz" if driver == "n5" else "zyx"
+    if placed is None or placed.voxel_nm is None:
+        placed = of_array(attributes_of(metadata), placed.axes if placed else USUAL_AXES[driver]) or placed
+    if placed and driver == "n5":
+        # N5's dimensions run the other way round than the arrays whose axes are named.
+        placed = placed.along_xyz()
+    own = placed.axes if placed else USUAL_AXES[driver]
+    return ChunkedVolume(name, store, driver, check_axes(axes or own, name), placed)
 
 
 def _store(url: str, name: str) -> Any:
     import tensorstore
 
-    spec: Any = url.rstrip("/") + "/"
-    if url.startswith("s3://"):
-        bucket, _, path = url[5:].rstrip("/").partition("/")
-        spec = {"driver": "s3", "bucket": bucket, "path": path + "/", "aws_credentials": {"type": "anonymous"}}
+    context = {f"{kind}_request_retries": PATIENCE for kind in ("http", "s3", "gcs")}
+    context["aws_credentials"] = {"type": "anonymous"}
     try:
-        return tensorstore.KvStore.open(spec).result()
+        # A bar would open an archive within the URL.
+        return tensorstore.KvStore.open(f"{url}/".replace("|", "%7C"), context=tensorstore.Context(context)).result()
     except ValueError as error:
         raise VolumeError(f"{name}: {url!r} cannot be opened: {error}") from None
 
 
-def _metadata(store: Any, name: str) -> dict[str, dict[str, Any]]:
+def _metadata(store: Any, name: str) -> dict[str, Metadata]:
     """Return the metadata files that are there."""
-    found = {}
+    found: dict[str, Metadata] = {}
     for file in (*DRIVERS, ".zattrs"):
         try:
             answer = store.read(file).result()
@@ -94,77 +82,26 @@ def _metadata(store: Any, name: str) -> dict[str, dict[str, Any]]:
         if answer.state == "value":
             try:
                 found[file] = dict(json.loads(answer.value))
-            except (ValueError, TypeError) as error:
+                attributes_of(found)
+            except (ValueError, TypeError, RecursionError) as error:
                 raise VolumeError(f"{name}: {store.url + file!r} is damaged: {error}") from None
     return found
 
 
-def _finest(url: str, name: str) -> tuple[str, Placed | None]:
-    """Return the path of a group's finest scale and what the group says of it; nothing for an array."""
-    attributes = _metadata(_store(url, name), name)
-    held: dict[str, Any] = {}
-    for file in GROUPS:
-        own = attributes.get(file, {})
-        held |= own.get("attributes", {}) if file == "zarr.json" else own
-    scales = held.get("ome", held).get("multiscales")
-    if not scales:
-        return "", None
+def _driver(metadata: Mapping[str, Metadata]) -> str | None:
+    """Return what reads the array that these are the metadata of; nothing for a group."""
+    file = next((file for file in DRIVERS if file in metadata), "")
+    group = (file == "zarr.json" and metadata[file].get("node_type") != "array") or (
+        file == "attributes.json" and "dimensions" not in metadata[file]
+    )
+    return None if group else DRIVERS.get(file)
+
+
+def _finest(metadata: Mapping[str, Metadata], url: str, name: str) -> tuple[str, Placed | None] | None:
     try:
-        axes = scales[0].get("axes")
-        datasets = [(entry["path"], _placed(entry, axes)) for entry in scales[0]["datasets"]]
-    except (KeyError, TypeError, IndexError, ValueError) as error:
+        return finest(attributes_of(metadata))
+    except Exception as error:  # a stranger's file may fail in any way
         raise VolumeError(f"{name}: the multiscales of {url!r} cannot be understood: {error!r}") from None
-    return min(datasets, key=lambda item: math.prod(item[1].voxel_nm) if item[1] else math.inf)
-
-
-def _placed(entry: Mapping[str, Any], axes: Any) -> Placed | None:
-    """Return what one scale's entry says, in OpenOrganelle's words or OME-NGFF's."""
-    if "transform" in entry:
-        return _transform(entry["transform"])
-    named = [axis if isinstance(axis, dict) else {"name": axis, "unit": "nanometer"} for axis in axes or []]
-    names = "".join(str(axis["name"]) for axis in named).lower()
-    if sorted(names) != sorted(AXES):
-        return None
-    units = np.array([NM_PER_UNIT.get(str(axis.get("unit", "")), math.nan) for axis in named])
-    scale, offset = np.ones(3), np.zeros(3)
-    for step in entry.get("coordinateTransformations", ()):
-        if step["type"] == "scale":
-            scale = scale * np.asarray(step["scale"], np.float64)
-            offset = offset * np.asarray(step["scale"], np.float64)
-        elif step["type"] == "translation":
-            offset = offset + np.asarray(step["translation"], np.float64)
-    if np.isnan(units).any():
-        return None
-    return Placed(names, (scale * units).tolist(), (offset * units).tolist())
-
-
-def _transform(given: Mapping[str, Any]) -> Placed:
-    units = np.array([NM_PER_UNIT[str(unit)] for unit in given["units"]])
-    scale, offset = (np.asarray(given[key], np.float64) * units for key in ("scale", "translate"))
-    return Placed("".join(given["axes"]).lower(), scale.tolist(), offset.tolist())
-
-
-def _of_array(attributes: Mapping[str, Mapping[str, Any]], axes: str) -> Placed | None:
-    """Return what an array's own attributes say."""
-    own: dict[str, Any] = {}
-    for file in GROUPS:
-        held = attributes.get(file, {})
-        own |= held.get("attributes", {}) if file == "zarr.json" else held
-    try:
-        if "transform" in own and "scale" in own["transform"]:
-            placed = _transform(own["transform"])
-            # OpenOrganelle's transforms name the axes in C order, which N5 lists the other way round.
-            turned = axes == "xyz" and placed.axes == "zyx"
-            return Placed("xyz", placed.voxel_nm[::-1], placed.origin_nm[::-1]) if turned else placed
-        if "pixelResolution" in own:
-            given = own["pixelResolution"]
-            sizes, unit = (given["dimensions"], given.get("unit", "um")) if isinstance(given, dict) else (given, "um")
-            return Placed(axes, (np.asarray(sizes, np.float64) * NM_PER_UNIT[unit]).tolist(), [0.0] * 3)
-        if "resolution" in own and np.size(own["resolution"]) == 3:
-            return Placed(axes, list(own["resolution"]), list(own.get("offset", [0.0] * 3)))
-    except (KeyError, TypeError, ValueError):
-        return None
-    return None
 
 
 class ChunkedVolume(Volume):
@@ -179,24 +116,16 @@ class ChunkedVolume(Volume):
     axes
         The array's axes, first to last.
     placed
-        What metadata say about them.
+        What metadata say about them, in this order.
     """
 
     def __init__(self, name: str, store: Any, driver: str, axes: str, placed: Placed | None) -> None:
-        import tensorstore
-
         self.name, self._axes = name, axes
-        spec = {"driver": driver, "kvstore": store.spec().to_json()}
-        try:
-            self._filled = tensorstore.open(spec, open=True, read=True).result()
-            self._strict = tensorstore.open({**spec, "fill_missing_data_reads": False}, open=True, read=True).result()
-        except ValueError as error:
-            raise VolumeError(f"{name}: {store.url!r} cannot be opened as {driver}: {error}") from None
-        if self._filled.rank != 3:
-            raise VolumeError(f"{name}: an array of shape {self._filled.shape} given: label volumes have three axes")
+        self._filled = _opened(store, driver, name, fill_missing=True)
+        self._strict = _opened(store, driver, name, fill_missing=False)
         self.dtype = np.dtype(self._filled.dtype.numpy_dtype)
-        declared: Any = self._filled.chunk_layout.read_chunk.shape
-        chunk = [int(size) for size in declared]
+        check_array(self._filled.shape, self.dtype, name)
+        chunk = [int(size) for size in self._filled.chunk_layout.read_chunk.shape]
         size = math.prod(chunk) * self.dtype.itemsize
         if size > MAX_CHUNK_BYTES:
             raise VolumeError(
@@ -204,26 +133,37 @@ class ChunkedVolume(Volume):
                 f"{MAX_CHUNK_BYTES / 2**30:g}: store the volume anew in smaller chunks"
             )
         self.shape, self.chunk = in_order(self._filled.shape, axes), in_order(chunk, axes)
-        if placed is not None:
-            at = [placed.axes.index(axis) for axis in AXES]
-            self.voxel_nm = np.array([placed.voxel_nm[i] for i in at])
-            x, y, z = (float(placed.origin_nm[i]) for i in at)
-            self.origin_nm = (x, y, z)
-        self.missing: list[Box] = []
+        if placed is not None and placed.voxel_nm is not None:
+            self.voxel_nm = np.array(in_order(placed.voxel_nm, axes), np.float64)
+            x, y, z = in_order(placed.origin_nm, axes)
+            self.origin_nm = (float(x), float(y), float(z))
+        self.missing: set[Box] = set()
 
     def read(self, box: Box) -> NDArray[Any]:
-        own = tuple(box.slices[AXES.index(axis)] for axis in self._axes)
+        array = self._read(self._strict, box)
+        if array is None:
+            # All three formats leave out chunks that hold the fill value alone: no error, but worth saying.
+            self.missing.add(box)
+            array = self._read(self._filled, box)
+        return np.asarray(np.transpose(array, in_order(range(3), self._axes)))
+
+    def _read(self, store: Any, box: Box) -> Any:
+        """Return the array's own box, or nothing if a chunk is missing."""
         try:
-            try:
-                array = self._strict[own].read().result()
-            except ValueError as error:
-                if "NOT_FOUND" not in str(error):
-                    raise
-                # Both formats leave out chunks that hold the fill value alone, so this is no error, but worth saying.
-                self.missing.append(box)
-                array = self._filled[own].read().result()
-        except ValueError as error:
+            return store[tuple(box.slices[AXES.index(axis)] for axis in self._axes)].read().result()
+        except Exception as error:  # a stranger's file may fail in any way
+            if store is self._strict and str(error).startswith("NOT_FOUND"):
+                return None
             raise VolumeError(
                 f"{self.name}: the chunks of voxels {box.low} to {box.high} are damaged: {error}"
             ) from None
-        return np.asarray(np.transpose(array, in_order(range(3), self._axes)))
+
+
+def _opened(store: Any, driver: str, name: str, *, fill_missing: bool) -> Any:
+    import tensorstore
+
+    spec = {"driver": driver, "fill_missing_data_reads": fill_missing}
+    try:
+        return tensorstore.open(spec, kvstore=store, open=True, read=True).result()
+    except Exception as error:  # a stranger's file may fail in any way
+        raise VolumeError(f"{name}: {store.url!r} cannot be opened as {driver}: {error}") from None

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mishape.em.volumes import ArrayVolume, Volume
+from mishape.em.volumes import ArrayVolume, Box, Volume, in_order
 from mishape.engine.errors import VolumeError
 from mishape.engine.wording import suggestion
 
@@ -23,40 +23,54 @@ def open_hdf5(path: Path, inner: str, name: str, axes: str) -> Volume:
     Raises
     ------
     VolumeError
-        If the file is damaged, or holds no such dataset (lists those of three axes).
+        If the file is damaged, holds no such dataset (lists those of three axes), or keeps its voxels in other files.
     """
     import h5py
 
+    known: list[str] = []
     try:
         file = h5py.File(path, "r")
-    except OSError as error:
+        file.visititems(lambda key, item: known.append(key) if _is_volume(item) else None)
+    except Exception as error:  # a stranger's file may fail in any way
         raise VolumeError(f"{name}: {str(path)!r} is not an HDF5 file, or is cut short: {error}") from None
-    known: list[str] = []
-    file.visititems(lambda key, item: known.append(key) if _is_volume(item) else None)
     wanted = inner.strip("/") or (known[0] if len(known) == 1 else "")
     if wanted not in known:
         listed = ", ".join(known) or "none"
-        hint = suggestion(wanted, known) if wanted else f"name one: {path.name}:/{known[0] if known else 'dataset'}"
+        hint = suggestion(wanted, known) if wanted else f"Name one: {path.name}:/{known[0] if known else 'dataset'}"
         raise VolumeError(f"{name}: {str(path)!r} holds these datasets of three axes: {listed}. {hint}")
     dataset = file[wanted]
+    if dataset.external or dataset.is_virtual:
+        raise VolumeError(f"{name}: dataset {wanted!r} keeps its voxels in other files: copy them into one")
     volume = _Dataset(name, dataset, axes, dataset.chunks)
-    for attribute, unit in SIZES.items():
-        if attribute in dataset.attrs and np.size(dataset.attrs[attribute]) == 3:
-            size = np.asarray(dataset.attrs[attribute], np.float64) * unit
-            volume.voxel_nm = np.array([size[axes.index(axis)] for axis in "xyz"])
-            break
+    attribute = next((key for key in SIZES if _three(dataset, key) is not None), None)
+    if attribute is not None:
+        volume.voxel_nm = np.array(in_order(_three(dataset, attribute), axes)) * SIZES[attribute]
+    if attribute in ("resolution", "voxel_size") and (offset := _three(dataset, "offset")) is not None:
+        volume.origin_nm = in_order(offset.tolist(), axes)
     return volume
 
 
 def _is_volume(item: Any) -> bool:
-    return len(getattr(item, "shape", ())) == 3 and getattr(item, "dtype", np.dtype("O")).kind in "biuf"
+    try:
+        return len(item.shape) == 3 and item.dtype.kind in "biuf"
+    except (AttributeError, TypeError):  # a group, an empty dataset, a type that NumPy does not know
+        return False
+
+
+def _three(dataset: Any, attribute: str) -> Any:
+    """Return an attribute of one number for each axis, or nothing."""
+    try:
+        values = np.asarray(dataset.attrs[attribute], np.float64)
+    except Exception:  # a stranger's attribute may fail in any way
+        return None
+    return values if values.shape == (3,) else None
 
 
 class _Dataset(ArrayVolume):
     """A dataset whose damaged chunks are errors of the volume."""
 
-    def read(self, box: Any) -> Any:
+    def read(self, box: Box) -> Any:
         try:
             return super().read(box)
-        except OSError as error:
+        except Exception as error:  # a stranger's file may fail in any way
             raise VolumeError(f"{self.name}: a chunk of voxels {box.low} to {box.high} is damaged: {error}") from None

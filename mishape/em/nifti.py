@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import gzip
+import math
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from mishape.em.volumes import ArrayVolume, Volume
+from mishape.em.volumes import NM_PER_UNIT, ArrayVolume, Volume
 from mishape.engine.errors import VolumeError
 
 SUFFIXES = (".nii", ".nii.gz")
-NM_PER_UNIT = {"mm": 1e6, "micron": 1e3, "meter": 1e9}
+HEADER_BYTES = 540
+"""Of NIfTI-2, the longer one."""
 PIECE = 1 << 24
 
 
-def open_nifti(path: Path, name: str, scratch: Path, max_bytes: int) -> Volume:
+def open_nifti(path: Path, name: str, axes: str, scratch: Path, max_bytes: int) -> Volume:
     """Open a NIfTI volume; a compressed one is unpacked into `scratch` once, as no box of it can be read alone.
 
     Raises
@@ -24,29 +27,50 @@ def open_nifti(path: Path, name: str, scratch: Path, max_bytes: int) -> Volume:
     VolumeError
         If the file is cut short or no NIfTI file, would unpack to more than `max_bytes`, or scales its labels.
     """
-    import nibabel
-
     try:
-        image = nibabel.load(path)
-        proxy = image.dataobj
-        declared = int(np.prod(proxy.shape, dtype=np.int64)) * proxy.dtype.itemsize + int(proxy.offset)
+        header = _header(path)
+        shape, dtype = tuple(int(size) for size in header.get_data_shape()), header.get_data_dtype()
+        offset = int(header.get_data_offset())
+        slope, intercept = header.get_slope_inter()
+        unit = NM_PER_UNIT.get(header.get_xyzt_units()[0], NM_PER_UNIT["mm"])
+        zooms, affine = np.asarray(header.get_zooms()[:3], np.float64), header.get_best_affine()
+        if min(offset, *shape) < 0:
+            raise ValueError(f"it declares shape {shape} and data at byte {offset}")
     except Exception as error:  # a stranger's file may fail in any way
         raise VolumeError(f"{name}: {str(path)!r} is not a NIfTI volume, or is damaged: {error}") from None
-    if (proxy.slope, proxy.inter) != (1.0, 0.0):
+    if (slope or 1.0, intercept or 0.0) != (1.0, 0.0):
         raise VolumeError(
-            f"{name}: the header scales its values by {proxy.slope:g} and adds {proxy.inter:g}: save labels as integers"
+            f"{name}: the header scales its values by {slope:g} and adds {intercept:g}: save labels as integers"
         )
-    if path.suffix == ".gz":
+    declared = math.prod(shape) * dtype.itemsize + offset
+    if path.suffix.lower() == ".gz":
         _check_size(declared, max_bytes, name)
         path = _unpacked(path, scratch / f"{name}.nii", declared, name)
     elif path.stat().st_size < declared:
         raise VolumeError(f"{name}: the file is cut short: {path.stat().st_size} of {declared} bytes are there")
-    shape = tuple(int(size) for size in proxy.shape) + (1,) * (3 - len(proxy.shape))
-    array = np.memmap(path, proxy.dtype, "r", int(proxy.offset), shape, order="F")
-    volume = ArrayVolume(name, array.reshape(shape[:3], order="F") if set(shape[3:]) == {1} else array, "xyz")
-    unit = NM_PER_UNIT.get(image.header.get_xyzt_units()[0], 1e6)
-    volume.voxel_nm = np.asarray(image.header.get_zooms()[:3], np.float64) * unit
+    # A fourth axis of one time is common.
+    kept = shape[:3] if set(shape[3:]) == {1} else shape
+    array = np.memmap(path, dtype, "r", offset, kept, order="F") if math.prod(kept) else np.empty(kept, dtype)
+    volume = ArrayVolume(name, array, axes)
+    volume.voxel_nm = zooms * unit
+    # A world that is turned or mirrored has no place in voxels' axes.
+    if axes == "xyz" and np.allclose(affine[:3, :3], np.diag(zooms), rtol=1e-4, atol=0):
+        x, y, z = (affine[:3, 3] * unit).tolist()
+        volume.origin_nm = (x, y, z)
     return volume
+
+
+def _header(path: Path) -> Any:
+    """Return a header without its extensions, which may be of any size."""
+    from nibabel.imageglobals import LoggingOutputSuppressor
+    from nibabel.nifti1 import Nifti1Header
+    from nibabel.nifti2 import Nifti2Header
+
+    with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
+        start = file.read(HEADER_BYTES)
+    kind = Nifti2Header if Nifti2Header.may_contain_header(start) else Nifti1Header
+    with LoggingOutputSuppressor():
+        return kind(start[: kind.sizeof_hdr])
 
 
 def _check_size(declared: int, max_bytes: int, name: str) -> None:
@@ -67,7 +91,9 @@ def _unpacked(path: Path, to: Path, declared: int, name: str) -> Path:
         with gzip.open(path) as packed, temporary.open("wb") as file:
             while written < declared and (piece := packed.read(min(PIECE, declared - written))):
                 written += file.write(piece)
-    except (EOFError, OSError, zlib.error) as error:
+            # The checksum is compared at the end of what is packed.
+            packed.read(1)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise VolumeError(f"{name}: the file is cut short or damaged after {written} bytes: {error}") from None
     if written < declared:
         raise VolumeError(f"{name}: the file is cut short: {written} of {declared} bytes are there")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -41,35 +42,37 @@ def open_volume(
         If there is nothing at that place, it is of no known format, damaged, or too large.
     """
     text = str(place)
-    file, _, inner = text.partition(":/") if re.search(r"\.(h5|hdf5|hdf):/", text) else (text, "", "")
-    name = name or _name(file)
-    if axes is not None:
-        check_axes(axes, name)
-    if "://" in text or _is_chunked(Path(text)):
+    file, _, inner = text.partition(":/") if re.search(r"(?i)\.(h5|hdf5|hdf):/", text) else (text, "", "")
+    is_url = re.match(r"[a-z][a-z0-9+]*://", text) is not None
+    name = name or _name(file if is_url else os.path.abspath(file))
+    axes = axes and check_axes(axes, name)
+    if is_url:
         needs("tensorstore", "em")
-        url = text if "://" in text else f"file://{Path(text).resolve()}"
-        return chunked.open_chunked(url.rstrip("/"), name, axes)
-    path = Path(file)
-    if not path.exists():
+        return chunked.open_chunked(text.rstrip("/"), name, axes)
+    if not os.path.exists(file):
         raise VolumeError(f"{text!r} does not exist: a label volume is expected ({FORMATS})")
-    ending = "".join(path.suffixes[-2:]).lower() if path.suffix == ".gz" else path.suffix.lower()
+    path = Path(file)
+    if _is_chunked(path):
+        needs("tensorstore", "em")
+        return chunked.open_chunked(path.resolve().as_uri(), name, axes)
+    ending = "".join(path.suffixes[-2:]).lower() if path.suffix.lower() == ".gz" else path.suffix.lower()
+    if path.is_dir() or ending in stacks.SUFFIXES:
+        return stacks.open_tiff(path, name, axes or "zyx", max_bytes)
     if ending in nifti.SUFFIXES:
         needs("nibabel", "em")
-        return nifti.open_nifti(path, name, scratch, max_bytes)
+        return nifti.open_nifti(path, name, axes or "xyz", scratch, max_bytes)
     if ending in hdf5.SUFFIXES:
         needs("h5py", "em")
         return hdf5.open_hdf5(path, inner, name, axes or "zyx")
     if ending == ".npy":
         return stacks.open_npy(path, name, axes or "zyx")
-    if ending in stacks.SUFFIXES or path.is_dir():
-        return stacks.open_tiff(path, name, axes or "zyx", max_bytes)
     raise VolumeError(f"{text!r} is of no known format: {FORMATS} can be read")
 
 
 def _is_chunked(path: Path) -> bool:
-    return path.is_dir() and any((path / file).is_file() for file in (*chunked.DRIVERS, ".zattrs", ".zgroup"))
+    return any((path / file).is_file() for file in (*chunked.DRIVERS, ".zattrs", ".zgroup"))
 
 
 def _name(file: str) -> str:
     last = re.sub(r"(\.nii)?\.[A-Za-z0-9]+$", "", file.rstrip("/").rpartition("/")[2])
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", last) or "volume"
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", last).lstrip(".") or "volume"

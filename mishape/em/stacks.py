@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mishape.em.volumes import ArrayVolume, Box, Volume
+from mishape.em.volumes import NM_PER_UNIT, ArrayVolume, Box, Volume, in_order
 from mishape.engine.errors import VolumeError
 from mishape.engine.types import Points
 
 SUFFIXES = (".tif", ".tiff")
-NM_PER_UNIT = {"nm": 1.0, "µm": 1e3, "um": 1e3, "micron": 1e3, "\\u00b5m": 1e3, "mm": 1e6}
+# What tifffile remarks about a damaged file is an error of ours, said once.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
 def open_npy(path: Path, name: str, axes: str) -> Volume:
     """Open a .npy file, memory-mapped."""
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise VolumeError(f"{name}: {str(path)!r} is not a .npy array, or is cut short: {error}") from None
+        array = np.lib.format.open_memmap(path, mode="r")
+    except Exception as error:  # a stranger's file may fail in any way
+        raise VolumeError(f"{name}: {str(path)!r} is not a .npy array of numbers, or is cut short: {error}") from None
     return ArrayVolume(name, array, axes)
 
 
@@ -36,17 +39,19 @@ def open_tiff(path: Path, name: str, axes: str, max_bytes: int) -> Volume:
     """
     files = [path] if path.is_file() else sorted(_slices(path), key=_numbers)
     if not files:
-        raise VolumeError(f"{name}: folder {str(path)!r} holds no files that end in {' or '.join(SUFFIXES)}")
+        raise VolumeError(
+            f"{name}: folder {str(path)!r} holds no files that end in {' or '.join(SUFFIXES)}, and is no Zarr or N5"
+        )
     return TiffVolume(name, files, axes, max_bytes)
 
 
 def _slices(folder: Path) -> list[Path]:
-    return [file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES]
+    return [file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")]
 
 
 def _numbers(path: Path) -> list[tuple[int, str]]:
     """Return what sorts slice 10 after slice 9."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.name)]
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", path.name)]
 
 
 class TiffVolume(Volume):
@@ -70,49 +75,64 @@ class TiffVolume(Volume):
             with tifffile.TiffFile(files[0]) as first:
                 page = first.pages[0]
                 pages = len(first.pages) if len(files) == 1 else len(files)
-                shape, self.dtype = tuple(int(size) for size in page.shape), np.dtype(page.dtype)
+                self._declared, self.dtype = _declared(page)
+                tile = int(np.prod(page.chunks, dtype=object)) * self.dtype.itemsize
                 given = _voxel_nm(first)
+                whole = _one_block(files[0]) if len(files) == 1 and pages == 1 and first.is_imagej else None
         except Exception as error:  # a stranger's file may fail in any way
             raise VolumeError(f"{name}: {str(files[0])!r} is not a TIFF file, or is cut short: {error}") from None
-        if len(shape) != 2:
-            raise VolumeError(f"{name}: pages of shape {shape} given: labels have one value a pixel")
-        rows, columns = self._declared = shape
-        if rows * columns * self.dtype.itemsize > max_bytes:
+        if len(self._declared) != 2:
+            raise VolumeError(f"{name}: pages of shape {self._declared} given: labels have one value a pixel")
+        rows, columns = self._declared
+        if (size := max(rows * columns * self.dtype.itemsize, tile)) > max_bytes:
             raise VolumeError(
-                f"{name}: a page of {rows} x {columns} declares {rows * columns * self.dtype.itemsize / 2**30:.1f} "
-                f"GiB, more than the limit of {max_bytes / 2**30:.1f} GiB: raise --max-gib if that is right"
+                f"{name}: a page of {rows} x {columns} declares {size / 2**30:.1f} GiB, more than the limit of "
+                f"{max_bytes / 2**30:.1f} GiB: raise --max-gib if that is right"
             )
-        self._pages = ArrayVolume(name, _Pages(self, (pages, rows, columns)), axes, (1, rows, columns))
-        self.shape, self.chunk = self._pages.shape, self._pages.chunk
-        self.voxel_nm = None if given is None else np.array([given[axes.index(axis)] for axis in "xyz"])
+        stack = _Pages(self, (pages, rows, columns)) if whole is None else whole
+        self._stack = ArrayVolume(name, stack, axes, (1, rows, columns))
+        self.shape, self.chunk, self.dtype = self._stack.shape, self._stack.chunk, self._stack.dtype
+        self.voxel_nm = None if given is None else np.array(in_order(given.tolist(), axes))
 
     def read(self, box: Box) -> NDArray[Any]:
-        return self._pages.read(box)
+        return self._stack.read(box)
 
     def pages(self, numbers: range) -> NDArray[Any]:
         """Return whole pages."""
+        if len(self._files) == 1:
+            return np.stack(self._read(self._files[0], numbers))
+        return np.stack([page for number in numbers for page in self._read(self._files[number], (0,))])
+
+    def _read(self, file: Path, numbers: Iterable[int]) -> list[NDArray[Any]]:
         import tifffile
 
-        found = []
-        for number in numbers:
-            file = self._files[0] if len(self._files) == 1 else self._files[number]
-            key = number if len(self._files) == 1 else 0
-            try:
-                with tifffile.TiffFile(file) as opened:
-                    page = opened.pages[key]
-                    size = tuple(int(side) for side in page.shape)
-                    if size == self._declared:
-                        found.append(page.asarray())
-            except Exception as error:  # a stranger's file may fail in any way
-                raise VolumeError(
-                    f"{self.name}: page {number} of {str(file)!r} is cut short or damaged: {error}"
-                ) from None
-            if size != self._declared:
-                raise VolumeError(
-                    f"{self.name}: page {number} ({file.name}) is of shape {size}, the first of "
-                    f"{self._declared}: slices of one size are expected"
-                )
-        return np.stack(found)
+        try:
+            with tifffile.TiffFile(file) as opened:
+                if len(self._files) > 1 and len(opened.pages) > 1:
+                    raise VolumeError(
+                        f"{self.name}: slice {file.name} has {len(opened.pages)} pages: one is expected of each file "
+                        "of a folder"
+                    )
+                return [self._page(opened, number, file.name) for number in numbers]
+        except VolumeError:
+            raise
+        except Exception as error:  # a stranger's file may fail in any way
+            raise VolumeError(f"{self.name}: {str(file)!r} cannot be read, or is damaged: {error}") from None
+
+    def _page(self, opened: Any, number: int, file: str) -> NDArray[Any]:
+        page = opened.pages[number]
+        if (found := _declared(page)) != (self._declared, self.dtype):
+            raise VolumeError(
+                f"{self.name}: page {number} of {file} is of shape {found[0]} and type {found[1]}, the first page of "
+                f"{self._declared} and {self.dtype}: slices of one size and type are expected"
+            )
+        end = max(start + count for start, count in zip(page.dataoffsets, page.databytecounts, strict=True))
+        if end > opened.filehandle.size:
+            raise VolumeError(
+                f"{self.name}: {file} is cut short: page {number} ends at byte {end}, the file at "
+                f"{opened.filehandle.size}"
+            )
+        return np.asarray(page.asarray())
 
 
 class _Pages:
@@ -126,10 +146,25 @@ class _Pages:
         return self._volume.pages(range(pages.start, pages.stop))[:, rows, columns]
 
 
+def _declared(page: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Return a page's (rows, columns) and type."""
+    if page.dtype is None:
+        raise ValueError(f"pixels of {page.bitspersample} bits in sample format {page.sampleformat} cannot be read")
+    return tuple(int(size) for size in page.shape), np.dtype(page.dtype)
+
+
+def _one_block(file: Path) -> NDArray[Any] | None:
+    """Return the stack of which ImageJ describes the first page alone, as it does above 4 GiB; nothing for one page."""
+    import tifffile
+
+    array: NDArray[Any] = tifffile.memmap(file, mode="r")
+    return array if array.ndim == 3 else None
+
+
 def _voxel_nm(file: Any) -> Points | None:
     """Return what ImageJ or OME say about (page, row, column) spacing, nm."""
     if file.is_imagej and "spacing" in (file.imagej_metadata or {}):
-        unit = NM_PER_UNIT.get(str(file.imagej_metadata.get("unit", "")), 0.0)
+        unit = NM_PER_UNIT.get(str(file.imagej_metadata.get("unit", "")).replace("\\u00B5", "µ"), 0.0)
         tags = file.pages[0].tags
         if unit and "XResolution" in tags and "YResolution" in tags:
             per_row, per_column = (tags[tag].value for tag in ("YResolution", "XResolution"))

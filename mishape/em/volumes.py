@@ -15,6 +15,14 @@ from mishape.engine.types import Points
 
 Whole = NDArray[np.int64]
 AXES = "xyz"
+NM_PER_UNIT = {
+    **dict.fromkeys(("nm", "nanometer", "nanometers"), 1.0),
+    **dict.fromkeys(("µm", "μm", "um", "micron", "microns", "micrometer", "micrometers"), 1e3),
+    **dict.fromkeys(("mm", "millimeter", "millimeters"), 1e6),
+    **dict.fromkeys(("m", "meter", "meters"), 1e9),
+    **dict.fromkeys(("Å", "angstrom", "angstroms"), 0.1),
+}
+"""Units as files spell them; µ is there as the micro sign and as the Greek letter."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +55,7 @@ class Volume(ABC):
     shape
         Voxels along x, y, z.
     dtype
-        Of its labels.
+        Of its labels, in the machine's byte order.
     chunk
         The piece that the file is best read by, in voxels along x, y, z.
     voxel_nm
@@ -87,6 +95,16 @@ def check_axes(axes: str, name: str) -> str:
     return axes.lower()
 
 
+def check_array(shape: Sequence[int], dtype: np.dtype[Any], name: str) -> None:
+    """Raise a `VolumeError` if an array has not three axes, holds nothing, or holds no numbers."""
+    if len(shape) != 3:
+        raise VolumeError(f"{name}: an array of shape {tuple(shape)} given: label volumes have three axes")
+    if min(shape) < 1:
+        raise VolumeError(f"{name}: an array of shape {tuple(shape)} given: it holds no voxels")
+    if dtype.kind not in "biuf":
+        raise VolumeError(f"{name}: an array of {dtype} given: labels are whole numbers, one a voxel")
+
+
 class ArrayVolume(Volume):
     """A volume that indexes like an array: NumPy's, a memory-map, an HDF5 dataset.
 
@@ -100,11 +118,11 @@ class ArrayVolume(Volume):
 
     def __init__(self, name: str, array: Any, axes: str, chunk: Sequence[int] | None = None) -> None:
         self.name, self._array, self._axes = name, array, check_axes(axes, name)
-        if len(array.shape) != 3:
-            raise VolumeError(f"{name}: an array of shape {tuple(array.shape)} given: label volumes have three axes")
-        self.shape, self.dtype = in_order(array.shape, self._axes), np.dtype(array.dtype)
+        self.dtype = np.dtype(array.dtype).newbyteorder("=")
+        check_array(array.shape, self.dtype, name)
+        self.shape = in_order(array.shape, self._axes)
         self.chunk = in_order(chunk or array.shape, self._axes)
 
     def read(self, box: Box) -> NDArray[Any]:
         own = tuple(box.slices[AXES.index(axis)] for axis in self._axes)
-        return np.asarray(np.transpose(np.asarray(self._array[own]), in_order(range(3), self._axes)))
+        return np.asarray(np.transpose(self._array[own], in_order(range(3), self._axes)), self.dtype)
