@@ -14,7 +14,13 @@ BINS = 24
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 340, 190, 52, 34, 26, 40
 
 
-def histogram(title: str, values: Sequence[float] | NDArray[Any], unit: str, logarithmic: bool = False) -> str:
+def histogram(
+    title: str,
+    values: Sequence[float] | NDArray[Any],
+    unit: str,
+    logarithmic: bool = False,
+    weights: Sequence[float] | NDArray[Any] | None = None,
+) -> str:
     """Return a histogram of some numbers as an SVG element.
 
     Parameters
@@ -27,11 +33,13 @@ def histogram(title: str, values: Sequence[float] | NDArray[Any], unit: str, log
         Name of the horizontal axis.
     logarithmic
         Draw the bars' heights as the logarithm of 1 + count: an empty bin has none, a bin of one a low bar.
+    weights
+        How much each number counts, 1 or more; 1 by default.
     """
     numbers = np.asarray(values, dtype=np.float64)
     low, high = _ends(numbers)
-    counts = np.histogram(numbers, bins=BINS, range=(low, high))[0]
-    most = max(int(counts.max()), 1)
+    counts = np.histogram(numbers, bins=BINS, range=(low, high), weights=weights)[0]
+    most = max(counts.max().item(), 1)
     heights = np.log1p(counts) / math.log1p(most) if logarithmic else counts / most
     plot_width, plot_height = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
     bars = "".join(
@@ -51,14 +59,14 @@ def histogram(title: str, values: Sequence[float] | NDArray[Any], unit: str, log
     )
 
 
-def _levels(most: int, logarithmic: bool) -> str:
+def _levels(most: float, logarithmic: bool) -> str:
     """Return the ticks of the counts: 0 and the highest bar, on a logarithmic axis some powers of ten between."""
-    powers = [10**n for n in range(1, len(str(most))) if 2 * 10**n < most] if logarithmic else []
+    powers = [10**n for n in range(1, len(str(int(most)))) if 2 * 10**n < most] if logarithmic else []
     levels = [0, *powers[:: -(-len(powers) // 4) or 1], most]
     shares = np.log1p(levels) / math.log1p(most) if logarithmic else np.array(levels) / most
     heights = TOP + (HEIGHT - TOP - BOTTOM) * (1 - shares)
     return "".join(
-        f'<path d="M{LEFT} {y:.1f}h-4"/><text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{level:,}</text>'
+        f'<path d="M{LEFT} {y:.1f}h-4"/><text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{_shown(level)}</text>'
         for level, y in zip(levels, heights.tolist(), strict=True)
     )
 
@@ -76,5 +84,8 @@ def _ends(numbers: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def _tick(value: float, x: float, base: float) -> str:
-    shown = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-    return f'<path d="M{x:.1f} {base}v4"/><text x="{x:.1f}" y="{base + 16}" text-anchor="middle">{shown}</text>'
+    return f'<path d="M{x:.1f} {base}v4"/><text x="{x:.1f}" y="{base + 16}" text-anchor="middle">{_shown(value)}</text>'
+
+
+def _shown(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
