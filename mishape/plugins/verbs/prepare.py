@@ -32,6 +32,9 @@ def prepare(
     source: Annotated[str, typer.Option(help="The data's name.")] = "",
     licence: Annotated[str, typer.Option(help="The data's terms, as CC-BY-4.0.")] = "",
     citation: Annotated[str, typer.Option(help="What to cite.")] = "",
+    raw: Annotated[
+        list[str] | None, typer.Option(help="Raw images of a label volume, for the library's page; one for each.")
+    ] = None,
     max_voxels: Annotated[int, typer.Option(min=1000, help="Most voxels of the level around one instance.")] = 1 << 28,
     max_gib: Annotated[float, typer.Option(min=0.001, help="Most that a file may unpack to.")] = 64.0,
     workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = os.cpu_count() or 1,
@@ -40,8 +43,10 @@ def prepare(
 ) -> None:
     """Make a library of shapes from label volumes, or finish one that was interrupted."""
     from mishape.em.blocks import Foreground
-    from mishape.em.prepare import Making, Origin
     from mishape.em.prepare import prepare as make
+    from mishape.em.settings import Making, Origin
+    from mishape.plugins.reports.library_page import write_library_page
+    from mishape.plugins.reports.raw_volumes import opened_raws
     from mishape.plugins.verbs.progress import shown
 
     making = Making(
@@ -59,8 +64,10 @@ def prepare(
     folds = dict(_pair(text) for text in fold or ())
     origin = Origin(source, licence, citation, folds, _three(regions, "--regions", int))
     try:
-        with shown(progress.value) as report:
-            library = make(volumes, out, making, origin, workers=workers, executor=executor, progress=report)
+        with opened_raws(volumes, raw or (), axes, making.max_bytes) as raws:
+            with shown(progress.value) as report:
+                library = make(volumes, out, making, origin, workers=workers, executor=executor, progress=report)
+            write_library_page(library, raws)
     except KeyboardInterrupt:
         typer.echo("interrupted: what is finished is kept; the same command goes on", err=True)
         raise typer.Exit(130) from None
