@@ -10,6 +10,11 @@ from numpy.typing import NDArray
 from mishape.engine.sampled import SampledField
 from mishape.engine.types import Mesh, Points
 
+TANGENT_STEPS = 4
+"""Points over which a line's direction at its end is measured."""
+STRAIGHTENING = 8
+"""How often each point of a line is moved to the middle of its neighbours: about three voxels are averaged."""
+
 
 @dataclass(frozen=True)
 class CentreLine:
@@ -56,7 +61,7 @@ def centre_line(field: SampledField, mesh: Mesh) -> CentreLine:
     graph.prune(radius)
     beyond = _beyond_ends(points, graph, mesh)
     thickness = 2 * float(np.median(radius[graph.alive]))
-    return CentreLine(graph.length_nm + beyond, thickness, graph.branches)
+    return CentreLine(graph.straightened_nm() + beyond, thickness, graph.branches)
 
 
 def _beyond_ends(points: Points, graph: _Graph, mesh: Mesh) -> float:
@@ -71,9 +76,15 @@ def _beyond_ends(points: Points, graph: _Graph, mesh: Mesh) -> float:
     if len(line) == 1:
         towards = mesh.vertices_nm[away.argmax()] - points[line[0]]
         return float(np.ptp(mesh.vertices_nm @ towards) / np.linalg.norm(towards))
-    furthest = np.zeros(len(line))
-    np.maximum.at(furthest, nearest, away)
-    return float(furthest[graph.degree[line] <= 1].sum())
+    ends = np.flatnonzero(graph.degree[line] <= 1).tolist()
+    return float(sum(_ahead(mesh.vertices_nm[nearest == end], graph, int(line[end])) for end in ends))
+
+
+def _ahead(surface: Points, graph: _Graph, end: int) -> float:
+    """Return how far points of the surface lie ahead of a free end, in the direction that its line comes from."""
+    end_nm, before = graph.points[end], graph.points[graph.inwards(end, TANGENT_STEPS)]
+    direction = (end_nm - before) / max(float(np.linalg.norm(end_nm - before)), 1e-300)
+    return float(np.max((surface - end_nm) @ direction, initial=0.0))
 
 
 class _Graph:
@@ -86,7 +97,7 @@ class _Graph:
         count = len(points)
         lengths = np.linalg.norm(points[pairs[:, 0]] - points[pairs[:, 1]], axis=1)
         tree = minimum_spanning_tree(coo_array((lengths, (pairs[:, 0], pairs[:, 1])), shape=(count, count))).tocoo()
-        self.alive = np.ones(count, np.bool_)
+        self.points, self.alive = points, np.ones(count, np.bool_)
         self.neighbours: list[dict[int, float]] = [{} for _ in range(count)]
         for a, b, length in zip(tree.row.tolist(), tree.col.tolist(), tree.data.tolist(), strict=True):
             self._join(a, b, length)
@@ -94,6 +105,25 @@ class _Graph:
             # A ring, not a corner that is cut: its ends are far apart along the tree.
             if b not in self.neighbours[a] and not self._near(a, b, 4):
                 self._join(a, b, length)
+
+    def inwards(self, end: int, steps: int) -> int:
+        """Return the point so many steps from a free end, or the line's other end or first fork."""
+        path = [end]
+        while len(path) <= steps and (onwards := [p for p in self.neighbours[path[-1]] if p not in path[-2:]]):
+            path.append(onwards[0])
+        return path[-1]
+
+    def straightened_nm(self) -> float:
+        """Return the length of all branches without the zigzag that a line of voxels has."""
+        place = self.points.copy()
+        for _ in range(STRAIGHTENING):
+            before = place.copy()
+            for point in np.flatnonzero(self.degree == 2).tolist():
+                first, second = self.neighbours[point]
+                place[point] = (before[first] + 2 * before[point] + before[second]) / 4
+        pairs = [(a, b) for a, joined in enumerate(self.neighbours) for b in joined if a < b]
+        starts, ends = np.array(pairs, np.int64).reshape(-1, 2).T
+        return float(np.linalg.norm(place[starts] - place[ends], axis=1).sum())
 
     def _join(self, a: int, b: int, length: float) -> None:
         self.neighbours[a][b] = self.neighbours[b][a] = length
@@ -109,10 +139,6 @@ class _Graph:
     @property
     def degree(self) -> NDArray[np.int64]:
         return np.array([len(joined) for joined in self.neighbours])
-
-    @property
-    def length_nm(self) -> float:
-        return float(sum(length for joined in self.neighbours for length in joined.values()) / 2)
 
     @property
     def branches(self) -> int:

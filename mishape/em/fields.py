@@ -20,18 +20,20 @@ from mishape.engine.sampled import SampledField
 from mishape.engine.types import Mesh, Points
 
 Filled = NDArray[np.float32]
-JOINED = np.ones((3, 3, 3), np.uint8)
-"""Voxels that share a corner are joined."""
 EDGES = np.zeros((3, 3, 3), np.uint8)
 """Neighbours along the edges of a lattice's tetrahedra."""
 for _corner in CORNERS:
     EDGES[tuple(1 + _corner)] = EDGES[tuple(1 - _corner)] = 1
+EMPTY = 1e-3
+"""How full an empty voxel counts where a path is looked for."""
 KEPT = 0.75
 """How full a voxel of a structure thinner than a voxel counts."""
 FAR = 1.5
 """Voxels: what is further from all that is kept would be lost."""
-LESS_SMOOTH = (1.0, 0.5, 0.3, 0.0)
-"""Parts of the smoothing that are tried, until the instance stays in one part."""
+TRIES = ((1.0, 1), (0.5, 1), (0.3, 2))
+"""Parts of the smoothing that are tried, until the instance stays in one part, and how much finer the lattice is."""
+LEAST_SIGMA = 0.3
+"""Voxels: a field smoothed by less rises too steeply to be a distance."""
 RANGE = 3.0
 """Standard deviations of the smoothing within which the field is a distance."""
 LEVELS, VOLUME_WITHIN = 4, 5e-3
@@ -97,20 +99,20 @@ def thin_kept(filled: Filled) -> Filled:
         if far.max() <= FAR:
             break
         kept[_fullest_path(filled, kept, np.unravel_index(int(far.argmax()), far.shape))] = True
-    numbers, count = label(kept, JOINED)
+    numbers, count = label(kept)
     while count > 1:
         sizes = np.bincount(numbers.ravel())[1:]
         smallest = numbers == 1 + int(sizes.argmin())
         kept[_fullest_path(filled, kept & ~smallest, np.argwhere(smallest)[0])] = True
-        numbers, count = label(kept, JOINED)
+        numbers, count = label(kept)
     return np.where(kept, np.maximum(filled, np.where(filled < 0.5, KEPT, filled)), filled).astype(np.float32)
 
 
 def _fullest_path(filled: Filled, to: NDArray[np.bool_], start: Sequence[np.integer]) -> tuple[NDArray[np.intp], ...]:
     from skimage.graph import MCP
 
-    costs = np.where(filled > 0, 1 / np.maximum(filled, 1e-6), -1.0)
-    paths = MCP(costs)
+    # From face to face, as what meets at corners alone would be torn again; through empty voxels where it must.
+    paths = MCP(1 / np.maximum(filled, EMPTY), fully_connected=False)
     distance, _ = paths.find_costs([tuple(int(i) for i in start)])
     end = np.unravel_index(int(np.where(to, distance, np.inf).argmin()), filled.shape)
     return tuple(np.array(paths.traceback(end)).T)
@@ -142,14 +144,17 @@ def smooth_field(filled: Filled, step_nm: Points, smooth_nm: Points) -> tuple[Sa
     of the smoothed voxels; it holds to RANGE standard deviations and is cut off there. The level is moved so that the
     volume is that of the voxels, as smoothing shrinks what is round.
     """
-    for share in LESS_SMOOTH:
-        values, first = _smoothed(filled, step_nm, share * smooth_nm)
+    for share, finer in TRIES:
+        fine = filled.repeat(finer, axis=0).repeat(finer, axis=1).repeat(finer, axis=2)
+        fine_nm = step_nm / finer
+        values, pad = _smoothed(fine, fine_nm, share * smooth_nm)
         numbers, count = _parts(values)
         if count == 1:
             break
     else:
         values[numbers != 1 + int(np.bincount(numbers.ravel())[1:].argmax())] = np.abs(values).max()
-    return SampledField(values.astype(np.float32), first * step_nm, step_nm), share
+    origin_nm = (fine_nm - step_nm) / 2 - pad * fine_nm
+    return SampledField(values.astype(np.float32), origin_nm, fine_nm), share
 
 
 def surface_of(field: SampledField, volume_nm3: float) -> tuple[Mesh, SampledField]:
@@ -165,12 +170,15 @@ def surface_of(field: SampledField, volume_nm3: float) -> tuple[Mesh, SampledFie
         missing_nm3 = volume_nm3 - mesh_volume_nm3(mesh)
         if abs(missing_nm3) <= VOLUME_WITHIN * volume_nm3:
             break
-        field = replace(field, values=field.values - np.float32(missing_nm3 / mesh_area_nm2(mesh)))
+        level_nm = missing_nm3 / mesh_area_nm2(mesh)
+        if not -float(field.values.max()) < level_nm < float(field.values.max()):
+            break
+        field = replace(field, values=field.values - np.float32(level_nm))
     return mesh, field
 
 
 def _smoothed(filled: Filled, step_nm: Points, smooth_nm: Points) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return nm to the border, negative inside, on a padded lattice, and its first voxel."""
+    """Return nm to the border, negative inside, on a padded lattice, and how many voxels were added before."""
     from scipy.ndimage import gaussian_filter
     from scipy.special import ndtri
 
@@ -179,10 +187,10 @@ def _smoothed(filled: Filled, step_nm: Points, smooth_nm: Points) -> tuple[NDArr
     padded = np.pad(filled, [(int(n), int(n)) for n in pad])
     smoothed = gaussian_filter(padded, sigma, truncate=RANGE) if sigma.any() else padded
     width_nm = float(np.sqrt((sigma**2 + VOXEL_VARIANCE).mean()) * step_nm.mean())
-    # What is not smoothed steps from full to empty, and a field may rise by no more than 1.5 nm per nm.
-    end_nm = RANGE * width_nm if sigma.any() else 0.75 * float(step_nm.min())
+    # What is hardly smoothed steps from full to empty, and a field may rise by no more than 1.5 nm per nm.
+    end_nm = RANGE * width_nm if sigma.min() >= LEAST_SIGMA else 0.75 * float(step_nm.min())
     values = np.clip(-width_nm * ndtri(smoothed.astype(np.float64)), -end_nm, end_nm)
-    return values - _level_of_volume(values, float(filled.sum(dtype=np.float64)), float(step_nm.mean())), -pad
+    return values - _level_of_volume(values, float(filled.sum(dtype=np.float64)), float(step_nm.mean())), pad
 
 
 def _level_of_volume(values: NDArray[np.float64], voxels: float, step_nm: float) -> float:

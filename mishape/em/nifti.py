@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import logging
 import math
 import zlib
 from pathlib import Path
@@ -17,6 +18,9 @@ SUFFIXES = (".nii", ".nii.gz")
 HEADER_BYTES = 540
 """Of NIfTI-2, the longer one."""
 PIECE = 1 << 24
+# What nibabel mends in a header is no news for a user; what it cannot mend is an error.
+_remarks = logging.Logger("nifti")
+_remarks.addHandler(logging.NullHandler())
 
 
 def open_nifti(path: Path, name: str, axes: str, scratch: Path, max_bytes: int) -> Volume:
@@ -62,15 +66,15 @@ def open_nifti(path: Path, name: str, axes: str, scratch: Path, max_bytes: int) 
 
 def _header(path: Path) -> Any:
     """Return a header without its extensions, which may be of any size."""
-    from nibabel.imageglobals import LoggingOutputSuppressor
     from nibabel.nifti1 import Nifti1Header
     from nibabel.nifti2 import Nifti2Header
 
     with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
         start = file.read(HEADER_BYTES)
     kind = Nifti2Header if Nifti2Header.may_contain_header(start) else Nifti1Header
-    with LoggingOutputSuppressor():
-        return kind(start[: kind.sizeof_hdr])
+    header = kind(start[: kind.sizeof_hdr], check=False)
+    header.check_fix(_remarks)
+    return header
 
 
 def _check_size(declared: int, max_bytes: int, name: str) -> None:

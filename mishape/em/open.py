@@ -45,7 +45,7 @@ def open_volume(
     file, _, inner = text.partition(":/") if re.search(r"(?i)\.(h5|hdf5|hdf):/", text) else (text, "", "")
     is_url = re.match(r"[a-z][a-z0-9+]*://", text) is not None
     name = name or _name(file if is_url else os.path.abspath(file))
-    axes = axes and check_axes(axes, name)
+    axes = None if axes is None else check_axes(axes, name)
     if is_url:
         needs("tensorstore", "em")
         return chunked.open_chunked(text.rstrip("/"), name, axes)

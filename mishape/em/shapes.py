@@ -119,6 +119,8 @@ def shape_of(instance: Instance, place: Place, blocks: Path) -> tuple[Shape, dic
     ShapeError
         If it is too large, or its surface is not closed or not of its volume.
     """
+    if instance.voxels == math.prod(place.cut.shape):
+        raise ShapeError("it fills the whole volume: is it the background, or a mask turned inside out?")
     factor = np.array(place.cut.factor)
     step_nm = place.voxel_nm * factor
     filled, first = filled_voxels(instance, place.cut, blocks, place.max_voxels)
