@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from mishape.engine.component import Component, Real, Whole
+from mishape.engine.occupancy import HALF_WIDTH, POINTS, UnitBox, packed_labels, uniform_points
 from mishape.engine.types import Shape
 
 
@@ -22,20 +23,18 @@ class Occupancy(Component):
     """
 
     kind: Literal["occupancy"] = "occupancy"
-    points: Whole = Field(default=100_000, ge=1, le=10_000_000)
+    points: Whole = Field(default=POINTS, ge=1, le=10_000_000)
     """Number of points per shape; default 100000, as in the reference's data (the paper's text says 10000)."""
-    half_width: Real = Field(default=0.55, ge=0.5, le=2)
+    half_width: Real = Field(default=HALF_WIDTH, ge=0.5, le=2)
     """Half the cube's edge in units of the shape's longest edge; 0.5 to 2; default 0.55, as in the reference."""
 
     def describe(self, shape: Shape, rng: Generator) -> Mapping[str, NDArray[Any]]:
         """Return points (n, 3) float32, inside (ceil(n / 8),) packed bits, loc_nm (1, 3) and scale_nm (1,)."""
-        low, high = shape.surface.vertices_nm.min(axis=0), shape.surface.vertices_nm.max(axis=0)
-        loc, scale = (low + high) / 2, float((high - low).max())
-        points = rng.uniform(-self.half_width, self.half_width, (self.points, 3)).astype(np.float32)
-        inside = shape.inside(points.astype(np.float64) * scale + loc)
+        box = UnitBox.about(shape.surface.vertices_nm)
+        points = uniform_points(self.points, rng, self.half_width, np.float32)
         return {
             "occupancy_points": points,
-            "occupancy_inside": np.packbits(inside),
-            "occupancy_loc_nm": loc[None, :],
-            "occupancy_scale_nm": np.array([scale]),
+            "occupancy_inside": packed_labels(shape, box, points),
+            "occupancy_loc_nm": box.loc[None, :],
+            "occupancy_scale_nm": np.array([box.scale]),
         }
