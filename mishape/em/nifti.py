@@ -34,12 +34,12 @@ def open_nifti(path: Path, name: str, axes: str, scratch: Path, max_bytes: int) 
     try:
         header = _header(path)
         shape, dtype = tuple(int(size) for size in header.get_data_shape()), header.get_data_dtype()
-        offset = int(header.get_data_offset())
+        offset = max(int(header.get_data_offset()), header.single_vox_offset)
         slope, intercept = header.get_slope_inter()
         unit = NM_PER_UNIT.get(header.get_xyzt_units()[0], NM_PER_UNIT["mm"])
         zooms, affine = np.asarray(header.get_zooms()[:3], np.float64), header.get_best_affine()
-        if min(offset, *shape) < 0:
-            raise ValueError(f"it declares shape {shape} and data at byte {offset}")
+        if min(shape) < 0:
+            raise ValueError(f"it declares shape {shape}")
     except Exception as error:  # a stranger's file may fail in any way
         raise VolumeError(f"{name}: {str(path)!r} is not a NIfTI volume, or is damaged: {error}") from None
     if (slope or 1.0, intercept or 0.0) != (1.0, 0.0):

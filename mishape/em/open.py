@@ -6,6 +6,8 @@ import os
 import re
 from pathlib import Path
 
+import numpy as np
+
 from mishape.em import chunked, hdf5, nifti, stacks
 from mishape.em.volumes import Volume, check_axes
 from mishape.engine.errors import VolumeError
@@ -17,6 +19,7 @@ FORMATS = (
 )
 
 
+@np.errstate(all="ignore")
 def open_volume(
     place: str | Path, scratch: Path, axes: str | None = None, name: str | None = None, max_bytes: int = 1 << 36
 ) -> Volume:

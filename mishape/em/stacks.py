@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import struct
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,7 @@ class TiffVolume(Volume):
         try:
             with tifffile.TiffFile(files[0]) as first:
                 page = first.pages[0]
-                pages = len(first.pages) if len(files) == 1 else len(files)
+                pages = _count(first) if len(files) == 1 else len(files)
                 self._declared, self.dtype = _declared(page)
                 tile = int(np.prod(page.chunks, dtype=object)) * self.dtype.itemsize
                 given = _voxel_nm(first)
@@ -108,10 +109,9 @@ class TiffVolume(Volume):
 
         try:
             with tifffile.TiffFile(file) as opened:
-                if len(self._files) > 1 and len(opened.pages) > 1:
+                if len(self._files) > 1 and (count := _count(opened)) > 1:
                     raise VolumeError(
-                        f"{self.name}: slice {file.name} has {len(opened.pages)} pages: one is expected of each file "
-                        "of a folder"
+                        f"{self.name}: slice {file.name} has {count} pages: one is expected of each file of a folder"
                     )
                 return [self._page(opened, number, file.name) for number in numbers]
         except VolumeError:
@@ -151,6 +151,23 @@ def _declared(page: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
     if page.dtype is None:
         raise ValueError(f"pixels of {page.bitspersample} bits in sample format {page.sampleformat} cannot be read")
     return tuple(int(size) for size in page.shape), np.dtype(page.dtype)
+
+
+def _count(file: Any) -> int:
+    """Return how many pages a file has: where their chain is broken tifffile gives those before, without an error."""
+    tiff, handle, offset = file.tiff, file.filehandle, file.pages.first.offset
+    seen: set[int] = set()
+    while offset:
+        if offset in seen:
+            raise ValueError(f"its pages come back to byte {offset}")
+        if offset >= handle.size:
+            raise ValueError(f"its pages go on at byte {offset}, the file ends at {handle.size}")
+        seen.add(offset)
+        handle.seek(offset)
+        (tags,) = struct.unpack(tiff.tagnoformat, handle.read(tiff.tagnosize))
+        handle.seek(offset + tiff.tagnosize + tags * tiff.tagsize)
+        (offset,) = struct.unpack(tiff.offsetformat, handle.read(tiff.offsetsize))
+    return len(seen)
 
 
 def _one_block(file: Path) -> NDArray[Any] | None:
