@@ -319,10 +319,10 @@ def test_repairs_are_made_and_said() -> None:
     volume = geometry.mesh_volume_nm3(mesh)
     broken = {
         "merged": soup(mesh),
-        "dropped 1 faces": Mesh(mesh.vertices_nm, np.concatenate([mesh.faces, mesh.faces[:1]])),
-        "dropped 2 faces": Mesh(mesh.vertices_nm, np.concatenate([mesh.faces, [[0, 0, 1], [2, 2, 2]]])),
-        "faces": turned(mesh, 7),
-        "filled holes with 1 faces": Mesh(mesh.vertices_nm, mesh.faces[1:]),
+        "dropped 1 face(s)": Mesh(mesh.vertices_nm, np.concatenate([mesh.faces, mesh.faces[:1]])),
+        "dropped 2 face(s)": Mesh(mesh.vertices_nm, np.concatenate([mesh.faces, [[0, 0, 1], [2, 2, 2]]])),
+        "face(s)": turned(mesh, 7),
+        "filled holes with 1 face(s)": Mesh(mesh.vertices_nm, mesh.faces[1:]),
         "turned it outwards": turned(mesh, 1),
     }
     for said, bad in broken.items():
@@ -330,6 +330,27 @@ def test_repairs_are_made_and_said() -> None:
         assert any(said in text for text in done), (said, done)
         geometry.check_watertight(good, said)
         assert geometry.mesh_volume_nm3(good) == pytest.approx(volume, rel=1e-12)
+
+
+def joined(*meshes: Mesh) -> Mesh:
+    starts = np.cumsum([0, *(len(mesh.vertices_nm) for mesh in meshes)])
+    faces = [mesh.faces + start for mesh, start in zip(meshes, starts[:-1], strict=True)]
+    return Mesh(np.concatenate([mesh.vertices_nm for mesh in meshes]), np.concatenate(faces))
+
+
+def test_parts_look_outwards_but_for_cavities() -> None:
+    large, small = ball(200.0), ball(80.0)
+    volumes = geometry.mesh_volume_nm3(large), geometry.mesh_volume_nm3(small)
+    beside = Mesh(small.vertices_nm + np.array([400.0, 0, 0]), small.faces[:, ::-1])
+    two, done = repaired(joined(large, beside), "two")
+    assert done == ["turned 1 part(s) outwards"]
+    assert geometry.mesh_volume_nm3(two) == pytest.approx(sum(volumes))
+    hollow = joined(large, turned(small, 1))
+    same, done = repaired(hollow, "hollow")
+    assert (same is hollow, done) == (True, [])
+    again, done = repaired(turned(hollow, 1), "hollow")
+    assert done == ["turned it outwards"]
+    assert geometry.mesh_volume_nm3(again) == pytest.approx(volumes[0] - volumes[1])
 
 
 def without_a_cap(mesh: Mesh) -> Mesh:
