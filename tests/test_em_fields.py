@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -183,3 +185,22 @@ def test_fields_that_are_no_solids_are_refused() -> None:
     values[0, 2, 2] = -1
     with pytest.raises(ShapeError, match="the solid reaches the border of the field's lattice: pad it"):
         SampledField(values, np.zeros(3), np.ones(3))
+
+
+def test_both_code_paths_read_the_same_values(use_path: Callable[[str], None]) -> None:
+    """Linear functions exactly, and beyond the lattice its edge's values."""
+    axes = np.meshgrid(np.arange(7.0), np.arange(5.0), np.arange(6.0), indexing="ij")
+    # Positive but for one inner point, as a field must be.
+    values = (1 + axes[0] + 2 * axes[1] + 3 * axes[2]).astype(np.float32)
+    values[3, 2, 3] = -1
+    field = SampledField(values, np.array([5.0, -2.0, 0.0]), np.array([2.0, 3.0, 1.5]))
+    points = np.random.default_rng(0).uniform([-4, -9, -5], [30, 20, 16], (5000, 3))
+    found = {}
+    for path in ("core", "fast"):
+        use_path(path)
+        found[path] = field(points)
+    np.testing.assert_allclose(found["fast"], found["core"], atol=1e-9)
+    place = (points - field.origin_nm) / field.step_nm
+    apart = (np.abs(place - [3, 2, 3]) >= 1).any(axis=1)
+    i, j, k = np.clip(place, 0, [6, 4, 5]).T
+    np.testing.assert_allclose(found["core"][apart], (1 + i + 2 * j + 3 * k)[apart], atol=1e-9)
