@@ -91,7 +91,7 @@ def chunks(folder: Path, driver: str, array: Any = ZYX, **metadata: Any) -> Path
     array, chunk = (array.T, CHUNK) if driver == "n5" else (array, CHUNK[::-1])
     names = {"zarr": "chunks", "n5": "blockSize"}
     if driver == "zarr3":
-        metadata |= {"chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunk}}}
+        metadata = {"chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunk}}, **metadata}
     else:
         metadata |= {names[driver]: chunk}
     if driver == "n5":
@@ -156,6 +156,12 @@ def zarr2(folder: Path) -> Path:
     return edit(chunks(folder, "zarr") / ".zattrs", resolution=VOXEL_NM[::-1], offset=ORIGIN_NM[::-1])
 
 
+def sharded(folder: Path) -> Path:
+    inner = {"chunk_shape": CHUNK[::-1], "codecs": [{"name": "bytes"}, {"name": "zstd"}]}
+    grid = {"name": "regular", "configuration": {"chunk_shape": [2 * size for size in CHUNK[::-1]]}}
+    return chunks(folder, "zarr3", chunk_grid=grid, codecs=[{"name": "sharding_indexed", "configuration": inner}])
+
+
 def n5(folder: Path) -> Path:
     return edit(chunks(folder, "n5") / "attributes.json", pixelResolution=[v / 1e3 for v in VOXEL_NM])
 
@@ -185,6 +191,7 @@ FORMATS: dict[str, tuple[Callable[[Path], Path | str], Any, tuple[int, int, int]
     "e.hdf5": (lambda p: f"{hdf5(p, UM, chunks=CHUNK[::-1], compression='gzip')}:/volumes/labels", SIZE, CHUNK, "e"),
     "f.zarr": (zarr2, PLACE, CHUNK, "f"),
     "a b%41.zarr": (lambda folder: chunks(folder, "zarr3"), NONE, CHUNK, "a_b_41"),
+    "sharded.zarr": (sharded, NONE, CHUNK, "sharded"),
     "g.n5": (n5, SIZE, CHUNK, "g"),
     "ngff04.zarr": (ngff04, PLACE, CHUNK, "ngff04"),
     "ngff05.zarr": (ngff05, PLACE, CHUNK, "ngff05"),
@@ -352,11 +359,19 @@ def scaled(path: Path) -> Path:
     return patched(path, 112, struct.pack("<2f", 2.0, 1.0))
 
 
-def huge_tiff(path: Path, tag: str = "ImageWidth", **options: Any) -> Path:
+def huge_tiff(path: Path, tag: str, page: int = 0, **options: Any) -> Path:
     pages(path, **options)
     with tifffile.TiffFile(path) as file:
-        at = file.pages[0].tags[tag].offset
+        at = file.pages[page].aspage().tags[tag].offset
     return patched(path, at + 2, struct.pack("<HII", 4, 1, 1 << 24))
+
+
+def lzw(path: Path) -> Path:
+    """Say LZW of what is deflated; without imagecodecs, LZW cannot be read at all."""
+    pages(path, compression="zlib")
+    with tifffile.TiffFile(path) as file:
+        at = file.pages[0].tags["Compression"].offset
+    return patched(path, at + 8, struct.pack("<H", 5))
 
 
 def mixed(folder: Path, array: Any, copies: int = 1) -> Path:
@@ -369,6 +384,15 @@ def external(path: Path) -> Path:
     other = written(path.with_name("secret.raw"), bytes(60))
     with h5py.File(path, "w") as file:
         file.create_dataset("labels", (3, 4, 5), np.uint8, external=[(str(other), 0, 60)])
+    return path
+
+
+def virtual(path: Path) -> Path:
+    hdf5(path.with_name("other.h5"), {})
+    layout = h5py.VirtualLayout(ZYX.shape, ZYX.dtype)
+    layout[...] = h5py.VirtualSource("other.h5", "volumes/labels", ZYX.shape)
+    with h5py.File(path, "w") as file:
+        file.create_virtual_dataset("labels", layout)
     return path
 
 
@@ -440,6 +464,8 @@ BAD: dict[str, tuple[Callable[[Path], Path | str], str]] = {
     "empty.tif": (lambda p: written(p, ""), "empty.tif' is not a TIFF file, or is cut short"),
     "huge.tif": (lambda p: huge_tiff(p, "ImageLength"), "huge: a page of 16777216 x 23 declares 0.7 GiB, more than"),
     "tile.tif": (lambda p: huge_tiff(p, "TileWidth", tile=(16, 16)), "a page of 17 x 23 declares 0.5 GiB, more than"),
+    "later.tif": (lambda p: huge_tiff(p, "TileWidth", 4, tile=(16, 16)), "a page of 17 x 23 declares 0.5 GiB, more"),
+    "lzw.tif": (lambda p: lzw(p), "lzw.tif' cannot be read, or is damaged: "),
     "rgb.tif": (lambda p: (tifffile.imwrite(p, np.zeros((4, 5, 3), "u1"), photometric="rgb"), p)[1], "(4, 5, 3) given"),
     "film.npy": (
         lambda p: npy(p, ZYX[None]),
@@ -475,6 +501,7 @@ BAD: dict[str, tuple[Callable[[Path], Path | str], str]] = {
     "link.h5": (linked, "holds these datasets of three axes: none. Name one: link.h5:/dataset"),
     "followed.h5": (lambda p: f"{linked(p)}:/labels", "followed: "),
     "external.h5": (external, "dataset 'labels' keeps its voxels in other files: copy them into one"),
+    "virtual.h5": (virtual, "dataset 'labels' keeps its voxels in other files: copy them into one"),
     "chunk.h5": (lambda p: flipped_hdf5(p), "chunk: a chunk of voxels (0, 0, 0) to (23, 17, 12) is damaged: "),
     "a.png": (
         lambda p: written(p, "PNG"),

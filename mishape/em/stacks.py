@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 import struct
 from collections.abc import Iterable
@@ -71,25 +72,21 @@ class TiffVolume(Volume):
     def __init__(self, name: str, files: list[Path], axes: str, max_bytes: int) -> None:
         import tifffile
 
-        self.name, self._files = name, files
+        self.name, self._files, self._max_bytes = name, files, max_bytes
         try:
             with tifffile.TiffFile(files[0]) as first:
                 page = first.pages[0]
                 pages = _count(first) if len(files) == 1 else len(files)
                 self._declared, self.dtype = _declared(page)
-                tile = int(np.prod(page.chunks, dtype=object)) * self.dtype.itemsize
+                largest = _largest(page)
                 given = _voxel_nm(first)
                 whole = _one_block(files[0]) if len(files) == 1 and pages == 1 and first.is_imagej else None
         except Exception as error:  # a stranger's file may fail in any way
             raise VolumeError(f"{name}: {str(files[0])!r} is not a TIFF file, or is cut short: {error}") from None
         if len(self._declared) != 2:
             raise VolumeError(f"{name}: pages of shape {self._declared} given: labels have one value a pixel")
+        self._check_size(largest)
         rows, columns = self._declared
-        if (size := max(rows * columns * self.dtype.itemsize, tile)) > max_bytes:
-            raise VolumeError(
-                f"{name}: a page of {rows} x {columns} declares {size / 2**30:.1f} GiB, more than the limit of "
-                f"{max_bytes / 2**30:.1f} GiB: raise --max-gib if that is right"
-            )
         stack = _Pages(self, (pages, rows, columns)) if whole is None else whole
         self._stack = ArrayVolume(name, stack, axes, (1, rows, columns))
         self.shape, self.chunk, self.dtype = self._stack.shape, self._stack.chunk, self._stack.dtype
@@ -97,6 +94,14 @@ class TiffVolume(Volume):
 
     def read(self, box: Box) -> NDArray[Any]:
         return self._stack.read(box)
+
+    def _check_size(self, size: int) -> None:
+        if size > self._max_bytes:
+            rows, columns = self._declared
+            raise VolumeError(
+                f"{self.name}: a page of {rows} x {columns} declares {size / 2**30:.1f} GiB, more than the limit of "
+                f"{self._max_bytes / 2**30:.1f} GiB: raise --max-gib if that is right"
+            )
 
     def pages(self, numbers: range) -> NDArray[Any]:
         """Return whole pages."""
@@ -126,6 +131,7 @@ class TiffVolume(Volume):
                 f"{self.name}: page {number} of {file} is of shape {found[0]} and type {found[1]}, the first page of "
                 f"{self._declared} and {self.dtype}: slices of one size and type are expected"
             )
+        self._check_size(_largest(page))
         end = max(start + count for start, count in zip(page.dataoffsets, page.databytecounts, strict=True))
         if end > opened.filehandle.size:
             raise VolumeError(
@@ -151,6 +157,12 @@ def _declared(page: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
     if page.dtype is None:
         raise ValueError(f"pixels of {page.bitspersample} bits in sample format {page.sampleformat} cannot be read")
     return tuple(int(size) for size in page.shape), np.dtype(page.dtype)
+
+
+def _largest(page: Any) -> int:
+    """Return how many bytes a page or one of its tiles unpacks to, whichever is larger."""
+    values: int = max(math.prod(page.shape), math.prod(page.chunks))
+    return values * np.dtype(page.dtype).itemsize
 
 
 def _count(file: Any) -> int:
