@@ -162,7 +162,7 @@ def _declared(page: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
 def _largest(page: Any) -> int:
     """Return how many bytes a page or one of its tiles unpacks to, whichever is larger."""
     values: int = max(math.prod(page.shape), math.prod(page.chunks))
-    return values * np.dtype(page.dtype).itemsize
+    return values * int(np.dtype(page.dtype).itemsize)
 
 
 def _count(file: Any) -> int:
