@@ -66,10 +66,10 @@ def run(scope: str, stack: Stack) -> dict[str, Any]:
     other.image(Stack(2, 16, 10).emitters(), Stack(2, 16, 10).grid())
     emitters, grid = stack.emitters(), stack.grid()
     first, *later = [_cpu_s(SCOPES[scope], emitters, grid) for _ in range(1 + RUNS)]
-    return {"set_up_s": first - median(later), "cpu_s": later, "memory_mib": _most_memory_mib()}
+    return {"set_up_s": first - median(later), "cpu_s": later, "memory_mib": most_memory_mib()}
 
 
-def _most_memory_mib() -> float:
+def most_memory_mib() -> float:
     """Return the most memory held: Linux's own count, as `getrusage` starts from that of the process before."""
     if (status := Path("/proc/self/status")).is_file():
         peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))

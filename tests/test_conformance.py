@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -18,8 +19,11 @@ from mishape.engine import registry
 from mishape.engine.component import Component
 from mishape.engine.types import Array, Emitters, Grid, Implicit, Mesh, Points, Shape
 
+UROCELL = Path(__file__).parent / "data/urocell/fib1-1-0-3.nii.gz"
+"""Not in the sdist, as its licence is another."""
 PARAMETERS: dict[str, list[dict[str, Any]]] = {
     "shapes.em_mesh": [{"library": "neuropil"}],
+    "shapes.em_labels": [{"volume": str(UROCELL), "voxel_nm": [16, 16, 15]}] if UROCELL.is_file() else [],
     "shapes.implicit": [
         {"form": "sphere", "radius_nm": 300},
         {"form": "ellipsoid", "semi_axes_nm": [400, 250, 200]},

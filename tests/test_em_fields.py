@@ -49,12 +49,12 @@ def test_a_thread_thinner_than_a_coarse_voxel_still_joins(thickness: int) -> Non
     assert label(filled >= 0.5, EVERYWHERE)[1] == 2
     kept = thin_kept(filled)
     assert label(kept >= 0.5, EVERYWHERE)[1] == 1
-    field, smoothed = smooth_field(kept, 3 * VOXEL, 3 * VOXEL)
+    smoothed = smooth_field(kept, 3 * VOXEL, 3 * VOXEL)
     volume_nm3 = float(kept.sum() * np.prod(3 * VOXEL))
-    mesh, field = surface_of(field, volume_nm3)
+    mesh, _ = surface_of(smoothed.field, volume_nm3)
     geometry.check_watertight(mesh, "dumb-bell")
     assert geometry.mesh_volume_nm3(mesh) == pytest.approx(volume_nm3, rel=0.01)
-    assert smoothed < 1  # smoothed as far as it was asked, the thread would be gone
+    assert smoothed.share < 1  # smoothed as far as it was asked, the thread would be gone
     assert np.ptp(mesh.vertices_nm[:, 2]) > 70 * 15
 
 
@@ -79,6 +79,18 @@ def test_an_instance_that_is_nowhere_half_full_is_kept() -> None:
     assert thin_kept(filled)[1, 1, 1] >= 0.5
 
 
+def test_what_hangs_on_by_a_corner_is_left_out() -> None:
+    """Two cubes that meet at a corner of voxels, away from the diagonal along which the lattice's cells are cut."""
+    filled = np.zeros((20, 20, 20), np.float32)
+    filled[2:10, 10:18, 2:10] = 1
+    filled[10:15, 5:10, 10:15] = 1
+    smoothed = smooth_field(filled, VOXEL, 0 * VOXEL)
+    assert smoothed.filled.sum() == 8**3
+    mesh, _ = surface_of(smoothed.field, 8**3 * float(VOXEL.prod()))
+    assert geometry.mesh_volume_nm3(mesh) == pytest.approx(8**3 * VOXEL.prod(), rel=0.01)
+    np.testing.assert_allclose(geometry.centroid(mesh), [5.5, 13.5, 5.5] * VOXEL, atol=2)
+
+
 def test_the_largest_part_alone() -> None:
     filled = np.zeros((9, 9, 9), np.float32)
     filled[1:4, 1:4, 1:4], filled[7, 7, 7] = 1, 1
@@ -93,8 +105,8 @@ def test_a_smoothed_ball_keeps_its_volume_and_its_place(radius: int, smooth: flo
     """0.5 % of its voxels' volume, and its centre to 0.02 voxels."""
     x, y, z = grid((2 * radius + 3,) * 3)
     filled = (x**2 + y**2 + z**2 < radius**2).astype(np.float32)
-    field, _ = smooth_field(filled, VOXEL, smooth * VOXEL)
-    mesh, field = surface_of(field, float(filled.sum() * VOXEL.prod()))
+    smoothed = smooth_field(filled, VOXEL, smooth * VOXEL)
+    mesh, _ = surface_of(smoothed.field, float(filled.sum() * VOXEL.prod()))
     assert geometry.mesh_volume_nm3(mesh) == pytest.approx(filled.sum() * VOXEL.prod(), rel=5e-3)
     middle = (np.array(filled.shape) - 1) / 2 * VOXEL
     np.testing.assert_allclose(geometry.centroid(mesh), middle, atol=0.02 * VOXEL.min())
@@ -109,7 +121,7 @@ def test_a_smooth_field_is_a_distance_near_its_surface() -> None:
     x, y, z = grid((51, 51, 51))
     distance = np.sqrt(x**2 + y**2 + z**2) - 20
     step = np.full(3, 10.0)
-    field, _ = smooth_field((distance < 0).astype(np.float32), step, step)
+    field = smooth_field((distance < 0).astype(np.float32), step, step).field
     pad = (np.array(field.values.shape) - 51) // 2
     inner = field.values[tuple(slice(p, -p) for p in pad)] / 10
     near = np.abs(distance) < 1.5

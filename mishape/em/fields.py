@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -118,8 +118,27 @@ def _fullest_path(filled: Filled, to: NDArray[np.bool_], start: Sequence[np.inte
     return tuple(np.array(paths.traceback(end)).T)
 
 
-def smooth_field(filled: Filled, step_nm: Points, smooth_nm: Points) -> tuple[SampledField, float]:
-    """Return a smooth signed field of the volume that the voxels have, in one part, and the smoothing that it had.
+@dataclass(frozen=True)
+class Smoothed:
+    """A smooth signed field of voxels, in one part.
+
+    Parameters
+    ----------
+    field
+        Its origin is that of the voxels' first centre at 0.
+    share
+        The part of the smoothing that was used: less than 1 where more would have torn the instance.
+    filled
+        The voxels that the field has: all that were given, but for parts that hang on by corners alone.
+    """
+
+    field: SampledField
+    share: float
+    filled: Filled
+
+
+def smooth_field(filled: Filled, step_nm: Points, smooth_nm: Points) -> Smoothed:
+    """Return a smooth signed field of the volume that voxels have, in one part.
 
     Parameters
     ----------
@@ -129,14 +148,6 @@ def smooth_field(filled: Filled, step_nm: Points, smooth_nm: Points) -> tuple[Sa
         (3,) the voxels' size.
     smooth_nm
         (3,) standard deviation of the smoothing along each axis.
-
-    Returns
-    -------
-    SampledField
-        Its origin is that of the voxels' first centre at 0.
-    float
-        The part of `smooth_nm` that was used: less than 1 where more would have torn the instance. What hangs on by
-        corners of voxels alone is left out.
 
     Notes
     -----
@@ -150,11 +161,12 @@ def smooth_field(filled: Filled, step_nm: Points, smooth_nm: Points) -> tuple[Sa
         values, pad = _smoothed(fine, fine_nm, share * smooth_nm)
         numbers, count = _parts(values)
         if count == 1:
-            break
-    else:
-        values[numbers != 1 + int(np.bincount(numbers.ravel())[1:].argmax())] = np.abs(values).max()
-    origin_nm = (fine_nm - step_nm) / 2 - pad * fine_nm
-    return SampledField(values.astype(np.float32), origin_nm, fine_nm), share
+            origin_nm = (fine_nm - step_nm) / 2 - pad * fine_nm
+            return Smoothed(SampledField(values.astype(np.float32), origin_nm, fine_nm), share, filled)
+    # The finer lattice's largest part, each of whose voxels holds one point of it in its lowest corner.
+    largest = numbers == 1 + int(np.bincount(numbers.ravel())[1:].argmax())
+    inner = largest[tuple(slice(n, -n, finer) for n in pad.tolist())]
+    return smooth_field(np.where(inner, filled, np.float32(0)), step_nm, smooth_nm)
 
 
 def surface_of(field: SampledField, volume_nm3: float) -> tuple[Mesh, SampledField]:

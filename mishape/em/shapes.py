@@ -126,9 +126,9 @@ def shape_of(instance: Instance, place: Place, blocks: Path) -> tuple[Shape, dic
     filled, first = filled_voxels(instance, place.cut, blocks, place.max_voxels)
     part = largest_part(filled)
     kept = thin_kept(part) if factor.prod() > 1 else part
-    field, smoothed = smooth_field(kept, step_nm, place.smooth_nm)
-    voxel_volume_nm3 = float(kept.sum(dtype=np.float64) * step_nm.prod())
-    mesh, field = surface_of(field, voxel_volume_nm3)
+    smoothed = smooth_field(kept, step_nm, place.smooth_nm)
+    voxel_volume_nm3 = float(smoothed.filled.sum(dtype=np.float64) * step_nm.prod())
+    mesh, field = surface_of(smoothed.field, voxel_volume_nm3)
     error_nm = None
     if place.faces_kept < 1:
         mesh, error_nm = decimated(mesh, field, place.faces_kept)
@@ -149,8 +149,8 @@ def shape_of(instance: Instance, place: Place, blocks: Path) -> tuple[Shape, dic
     placed = {
         "place_nm": (corner_nm + middle_nm).tolist(),
         "voxel_volume_nm3": voxel_volume_nm3,
-        "largest_part": float(part.sum(dtype=np.float64) / filled.sum(dtype=np.float64)),
-        "smoothed": smoothed,
+        "largest_part": min(1.0, voxel_volume_nm3 / float(filled.sum(dtype=np.float64) * step_nm.prod())),
+        "smoothed": smoothed.share,
         "decimation_error_nm": error_nm,
     }
     return shape, {**measured, **placed}
