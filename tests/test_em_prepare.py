@@ -186,6 +186,21 @@ def test_inclusion_weights_undo_the_window(vesicles: Path, tmp_path: Path) -> No
         assert entry.inclusion_weight == pytest.approx(np.prod(window / (window - size)))
 
 
+def test_labelled_points_are_kept_where_asked_for(vesicles: Path, tmp_path: Path) -> None:
+    """As float16, with the labels of the rounded points; near the surface about half of them are inside."""
+    making = Making(voxel_nm=(10, 10, 10), occupancy_points=2001, near_points=999, near_nm=8.0)
+    library = prepare(vesicles, tmp_path / "lib", making)
+    for entry in library:
+        shape = entry.shape()
+        for name, count in (("occupancy", 2001), ("occupancy_near", 999)):
+            points, packed = entry.array(f"{name}_points"), entry.array(f"{name}_inside")
+            assert (points.dtype, points.shape, packed.shape) == (np.float16, (count, 3), (-(-count // 8),))
+            own = points.astype(np.float64) * entry.scale_nm + entry.centre_nm
+            np.testing.assert_array_equal(np.unpackbits(packed, count=count), shape.inside(own))
+        assert 0.3 < np.unpackbits(entry.array("occupancy_near_inside"), count=999).mean() < 0.6
+        assert np.abs(entry.field()(own)).mean() < 12
+
+
 def test_whole_ones_alone_and_dust(vesicles: Path, tmp_path: Path) -> None:
     whole = prepare(vesicles, tmp_path / "whole", Making(voxel_nm=(10, 10, 10), whole_only=True))
     assert not any(entry.touches_border for entry in whole)

@@ -43,7 +43,8 @@ def run(command: str, folder: Path) -> None:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with what a clone has."""
-    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    for name in ("examples", "tests"):
+        (tmp_path / name).symlink_to(ROOT / name)
     return tmp_path
 
 
@@ -102,6 +103,14 @@ def test_the_other_commands_of_the_readme(folder: Path) -> None:
     run("mishape plugins epi", folder)
 
 
+def test_the_library_of_the_readme(folder: Path) -> None:
+    (commands,) = blocks("", "mishape prepare")
+    for command in commands.splitlines():
+        if not command.startswith(INSTALLING):
+            run(command, folder)
+    assert len(mishape.open_library(folder / "shapes")) == 4
+
+
 @pytest.mark.parametrize("picture", PICTURES)
 def test_a_picture_is_made_by_the_command_below_it(picture: str, folder: Path) -> None:
     found = re.search(rf"\({re.escape(picture)}\)\n\n```\n(mishape .*)\n```", TEXT)
@@ -121,6 +130,7 @@ def test_no_command_of_the_readme_is_left_out() -> None:
         "python3 dev.py demo",
         "pip install .",
         "mishape demo -o demo",
+        "pip install '.[em]'",
     ]
     rest = [line.split(" ")[:2] for line in commands if line not in installing]
     assert rest == [
@@ -129,6 +139,8 @@ def test_no_command_of_the_readme_is_left_out() -> None:
         ["mishape", "check"],
         ["mishape", "generate"],
         ["mishape", "verify"],
+        ["mishape", "prepare"],
+        ["mishape", "shapes"],
         ["mishape", "psf"],
         ["mishape", "generate"],
         ["python", "examples/05_segmentation_pairs.py"],

@@ -24,7 +24,9 @@ from mishape.engine.library import Library
 from mishape.engine.library_writing import library_writer
 from mishape.engine.lock import locked
 from mishape.engine.needs import needs
+from mishape.engine.occupancy import occupancy_arrays
 from mishape.engine.protocols import Executor
+from mishape.engine.seeding import Stage, stream
 
 SETTINGS = "settings.json"
 
@@ -84,7 +86,7 @@ def prepare(
         for run in runs:
             run.scan(_blocks(work, run), chosen, progress)
             run.make_shapes(_blocks(work, run), _shapes(work, run), origin, chosen, progress)
-        _write(out, work, runs, origin)
+        _write(out, work, runs, making, origin)
     shutil.rmtree(work)
     return Library(out)
 
@@ -116,7 +118,7 @@ def _check_names(runs: Sequence[VolumeRun]) -> None:
         raise VolumeError(f"volumes need names of their own; repeated: {', '.join(repeated)}: rename the files")
 
 
-def _write(out: Path, work: Path, runs: Sequence[VolumeRun], origin: Origin) -> None:
+def _write(out: Path, work: Path, runs: Sequence[VolumeRun], making: Making, origin: Origin) -> None:
     """Put all shapes into the library."""
     refused = [reason for run in runs for reason in refusals(_shapes(work, run))]
     made = [shape_path(_shapes(work, run), instance.label) for run in runs for instance in run.instances]
@@ -140,7 +142,9 @@ def _write(out: Path, work: Path, runs: Sequence[VolumeRun], origin: Origin) -> 
     with library_writer(out, meta) as writer:
         for path in made:
             shape, fields = read_shape(path)
-            writer.add(shape, fields=fields)
+            rng = stream(0, 0, Stage.TRUTH, shape.id)
+            points = occupancy_arrays(shape, rng, making.occupancy_points, making.near_points, making.near_nm)
+            writer.add(shape, points, fields)
 
 
 def _about(run: VolumeRun) -> dict[str, Any]:

@@ -37,6 +37,11 @@ class Making:
         Most that a file may unpack to.
     block_voxels
         About how many voxels a block has.
+    occupancy_points, near_points
+        Labelled points that the library keeps per shape: uniform in the cube of occupancy networks, and near the
+        surface. None by default: the field says what is inside at any point.
+    near_nm
+        Standard deviation of the latter's distance from the surface along x, y and z.
     """
 
     voxel_nm: tuple[float, float, float] | None = None
@@ -50,6 +55,9 @@ class Making:
     axes: str | None = None
     max_bytes: int = 1 << 36
     block_voxels: int = BLOCK_VOXELS
+    occupancy_points: int = 0
+    near_points: int = 0
+    near_nm: float = 50.0
 
 
 @dataclass(frozen=True)

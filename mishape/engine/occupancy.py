@@ -105,6 +105,25 @@ def near_surface_points(
     return box.unit(sample_surface(mesh, count, rng) + rng.normal(0.0, own, (count, 3))).astype(dtype)
 
 
+def occupancy_arrays(
+    shape: Shape, rng: Generator, uniform: int, near: int, near_nm: float, dtype: DTypeLike = np.float16
+) -> dict[str, NDArray[Any]]:
+    """Return labelled points of a shape in units of its box, each set only where its number is above 0.
+
+    ``occupancy_points`` (uniform, 3) and ``occupancy_near_points`` (near, 3), spread by `near_nm` about the surface,
+    each with its ``..._inside``, packed bits. The box is that of the index: its `centre_nm` and `scale_nm`.
+    """
+    box = UnitBox.about(shape.surface.vertices_nm)
+    found: dict[str, NDArray[Any]] = {}
+    if uniform:
+        points = uniform_points(uniform, rng, dtype=dtype)
+        found |= {"occupancy_points": points, "occupancy_inside": packed_labels(shape, box, points)}
+    if near:
+        points = near_surface_points(shape.surface, box, near, rng, spread_nm=near_nm, dtype=dtype)
+        found |= {"occupancy_near_points": points, "occupancy_near_inside": packed_labels(shape, box, points)}
+    return found
+
+
 def packed_labels(shape: Shape, box: UnitBox, points: NDArray[np.floating]) -> NDArray[np.uint8]:
     """Return which of (n, 3) points of the box lie inside a shape, (ceil(n / 8),) uint8, first point in the top bit."""
     return np.packbits(shape.inside(box.own(points)))

@@ -35,6 +35,8 @@ def prepare(
     raw: Annotated[
         list[str] | None, typer.Option(help="Raw images of a label volume, for the library's page; one for each.")
     ] = None,
+    occupancy: Annotated[int, typer.Option(min=0, help="Labelled points to keep per shape.")] = 0,
+    near: Annotated[int, typer.Option(min=0, help="Labelled points near the surface to keep per shape.")] = 0,
     max_voxels: Annotated[int, typer.Option(min=1000, help="Most voxels of the level around one instance.")] = 1 << 28,
     max_gib: Annotated[float, typer.Option(min=0.001, help="Most that a file may unpack to.")] = 64.0,
     workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = os.cpu_count() or 1,
@@ -60,6 +62,8 @@ def prepare(
         max_voxels=max_voxels,
         axes=axes,
         max_bytes=int(max_gib * 2**30),
+        occupancy_points=occupancy,
+        near_points=near,
     )
     folds = dict(_pair(text) for text in fold or ())
     origin = Origin(source, licence, citation, folds, _three(regions, "--regions", int))
