@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from mishape.engine.sampled import SampledField
 from mishape.engine.types import Mesh, Points
 
+SURFACE_POINTS = 4000
+"""About how many of a surface's points tell how far it goes on beyond the ends."""
 TANGENT_STEPS = 4
 """Points over which a line's direction at its end is measured."""
 STRAIGHTENING = 8
@@ -72,12 +74,13 @@ def _beyond_ends(points: Points, graph: _Graph, mesh: Mesh) -> float:
     from scipy.spatial import cKDTree
 
     line = np.flatnonzero(graph.alive)
-    away, nearest = map(np.asarray, cKDTree(points[line]).query(mesh.vertices_nm))
+    surface = mesh.vertices_nm[:: 1 + len(mesh.vertices_nm) // SURFACE_POINTS]
+    away, nearest = map(np.asarray, cKDTree(points[line]).query(surface))
     if len(line) == 1:
-        towards = mesh.vertices_nm[away.argmax()] - points[line[0]]
+        towards = surface[away.argmax()] - points[line[0]]
         return float(np.ptp(mesh.vertices_nm @ towards) / np.linalg.norm(towards))
     ends = np.flatnonzero(graph.degree[line] <= 1).tolist()
-    return float(sum(_ahead(mesh.vertices_nm[nearest == end], graph, int(line[end])) for end in ends))
+    return float(sum(_ahead(surface[nearest == end], graph, int(line[end])) for end in ends))
 
 
 def _ahead(surface: Points, graph: _Graph, end: int) -> float:

@@ -34,6 +34,8 @@ TRIES = ((1.0, 1), (0.5, 1), (0.3, 2))
 """Parts of the smoothing that are tried, until the instance stays in one part, and how much finer the lattice is."""
 LEAST_SIGMA = 0.3
 """Voxels: a field smoothed by less rises too steeply to be a distance."""
+FULL = 1e-3
+"""How full smoothed voxels are beyond RANGE, or how empty."""
 RANGE = 3.0
 """Standard deviations of the smoothing within which the field is a distance."""
 LEVELS, VOLUME_WITHIN = 4, 5e-3
@@ -156,7 +158,7 @@ def smooth_field(filled: Filled, step_nm: Points, smooth_nm: Points) -> Smoothed
     volume is that of the voxels, as smoothing shrinks what is round.
     """
     for share, finer in TRIES:
-        fine = filled.repeat(finer, axis=0).repeat(finer, axis=1).repeat(finer, axis=2)
+        fine = filled if finer == 1 else filled.repeat(finer, axis=0).repeat(finer, axis=1).repeat(finer, axis=2)
         fine_nm = step_nm / finer
         values, pad = _smoothed(fine, fine_nm, share * smooth_nm)
         numbers, count = _parts(values)
@@ -201,7 +203,9 @@ def _smoothed(filled: Filled, step_nm: Points, smooth_nm: Points) -> tuple[NDArr
     width_nm = float(np.sqrt((sigma**2 + VOXEL_VARIANCE).mean()) * step_nm.mean())
     # What is hardly smoothed steps from full to empty, and a field may rise by no more than 1.5 nm per nm.
     end_nm = RANGE * width_nm if sigma.min() >= LEAST_SIGMA else 0.75 * float(step_nm.min())
-    values = np.clip(-width_nm * ndtri(smoothed.astype(np.float64)), -end_nm, end_nm)
+    values = np.where(smoothed > 0.5, -end_nm, end_nm)
+    near = (smoothed > FULL) & (smoothed < 1 - FULL)
+    values[near] = np.clip(-width_nm * ndtri(smoothed[near].astype(np.float64)), -end_nm, end_nm)
     return values - _level_of_volume(values, float(filled.sum(dtype=np.float64)), float(step_nm.mean())), pad
 
 
