@@ -1,0 +1,33 @@
+"""``mishape fetch``: public label volumes, downloaded or pointed at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def fetch(
+    name: Annotated[str | None, typer.Argument(help="The data set's name; without one, all are listed.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for the files; default the name.")] = None,
+) -> None:
+    """Download public label volumes, or say where they are; then print the command that makes shapes of them."""
+    from mishape.em.fetch import commands, notes, recipe_named
+    from mishape.em.fetch import fetch as download
+    from mishape.em.recipes import RECIPES
+
+    if name is None:
+        for known, recipe in RECIPES.items():
+            print(f"{known}: {recipe.summary}\n  {recipe.extent}; licence {recipe.licence}; {recipe.page}")
+        return
+    recipe, folder = recipe_named(name), out or Path(name)
+    try:
+        download(recipe, folder, lambda text: typer.echo(text, err=True))
+    except KeyboardInterrupt:
+        typer.echo("interrupted: finished files are kept; the same command goes on", err=True)
+        raise typer.Exit(130) from None
+    typer.echo(f"{recipe.page}\nlicence: {recipe.licence}\ncite: {recipe.citation}", err=True)
+    for note in notes(recipe, folder):
+        typer.echo(f"note: {note}", err=True)
+    print("\n".join(commands(recipe, folder)))
