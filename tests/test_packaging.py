@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from configparser import ConfigParser
@@ -59,6 +60,18 @@ def test_the_wheel_holds_the_package_its_data_and_its_licences_alone(wheel: Path
     data |= {"mishape/py.typed", "mishape/plugins/verbs/demo.yaml"}
     assert {name for name in names if name.startswith("mishape/")} == sources | data
     assert {f"{info}/licenses/LICENSE", f"{info}/licenses/{library}/LICENSE"} <= set(names)
+
+
+def test_data_under_other_licences_stay_in_the_clone(tmp_path: Path) -> None:
+    """UroCell's volume is for tests in a clone, and CC BY-NC-SA: it is in no distribution."""
+    assert (ROOT / "tests/data/urocell/fib1-1-0-3.nii.gz").is_file()
+    assert "CC BY-NC-SA 4.0" in (ROOT / "tests/data/urocell/README.md").read_text(encoding="utf-8")
+    call([sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", tmp_path], ROOT)
+    (built,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(built) as sdist:
+        names = sdist.getnames()
+    assert any(name.endswith("tests/test_em_prepare.py") for name in names)
+    assert not any("urocell" in name for name in names)
 
 
 def test_the_wheel_says_what_the_project_says(wheel: Path) -> None:
