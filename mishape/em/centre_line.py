@@ -11,7 +11,7 @@ from mishape.engine.sampled import SampledField
 from mishape.engine.types import Mesh, Points
 
 SURFACE_POINTS = 4000
-"""About how many of a surface's points tell how far it goes on beyond the ends."""
+"""About how many of a surface's points tell how far it lies from the line."""
 TANGENT_STEPS = 4
 """Points over which a line's direction at its end is measured."""
 STRAIGHTENING = 8
@@ -54,19 +54,20 @@ def centre_line(field: SampledField, mesh: Mesh) -> CentreLine:
     box = tuple(
         slice(*np.flatnonzero(inside.any(axis=others))[[0, -1]] + (0, 1)) for others in ((1, 2), (0, 2), (0, 1))
     )
+    surface = mesh.vertices_nm[:: 1 + len(mesh.vertices_nm) // SURFACE_POINTS]
     voxels = np.argwhere(skeletonize(inside[box])) + [side.start for side in box]
     if not len(voxels):
         voxels = np.array([np.unravel_index(int(field.values.argmin()), field.values.shape)])
     points = field.origin_nm + voxels * field.step_nm
-    radius = np.asarray(cKDTree(mesh.vertices_nm).query(points)[0])
+    radius = np.asarray(cKDTree(surface).query(points)[0])
     graph = _Graph(points, cKDTree(voxels).query_pairs(1.8, output_type="ndarray"))
     graph.prune(radius)
-    beyond = _beyond_ends(points, graph, mesh)
+    beyond = _beyond_ends(points, graph, surface)
     thickness = 2 * float(np.median(radius[graph.alive]))
     return CentreLine(graph.straightened_nm() + beyond, thickness, graph.branches)
 
 
-def _beyond_ends(points: Points, graph: _Graph, mesh: Mesh) -> float:
+def _beyond_ends(points: Points, graph: _Graph, surface: Points) -> float:
     """Return how far the solid goes on beyond the line's free ends: to the furthest point of the surface around each.
 
     Of a line of a single point it is the solid's width towards the surface's furthest point.
@@ -74,11 +75,10 @@ def _beyond_ends(points: Points, graph: _Graph, mesh: Mesh) -> float:
     from scipy.spatial import cKDTree
 
     line = np.flatnonzero(graph.alive)
-    surface = mesh.vertices_nm[:: 1 + len(mesh.vertices_nm) // SURFACE_POINTS]
     away, nearest = map(np.asarray, cKDTree(points[line]).query(surface))
     if len(line) == 1:
         towards = surface[away.argmax()] - points[line[0]]
-        return float(np.ptp(mesh.vertices_nm @ towards) / np.linalg.norm(towards))
+        return float(np.ptp(surface @ towards) / np.linalg.norm(towards))
     ends = np.flatnonzero(graph.degree[line] <= 1).tolist()
     return float(sum(_ahead(surface[nearest == end], graph, int(line[end])) for end in ends))
 

@@ -28,7 +28,8 @@ class Triangles:
     @classmethod
     def of(cls, vertices_nm: Points, faces: NDArray[np.int64]) -> Triangles:
         """Return the triangles between (n, 3) vertices that (m, 3) faces name."""
-        first, second, third = np.ascontiguousarray(vertices_nm[faces].transpose(1, 2, 0))
+        by_axis = np.ascontiguousarray(vertices_nm.T)
+        first, second, third = (np.take(by_axis, corner, axis=1) for corner in np.ascontiguousarray(faces.T))
         return cls(np.stack([first, second - first, third - first]))
 
     @cached_property
