@@ -180,6 +180,84 @@ def test_a_fork_has_three_branches_and_a_ring_one() -> None:
         assert line.length_nm == pytest.approx(length, rel=0.1)
 
 
+@pytest.mark.parametrize("radius", [8, 12, 16])
+@pytest.mark.parametrize("even", [0.0, 0.5])
+@pytest.mark.parametrize("half", [0.0, 20.0])
+def test_lines_of_smoothed_voxels(radius: float, even: float, half: float) -> None:
+    """Balls and rods of odd and of even thickness; thinning takes away what is even on every side."""
+    along = int(2 * half + 2 * radius) + 5
+    x, y, z = grid((along + int(2 * even), 2 * radius + 5 + int(2 * even), 2 * radius + 5 + int(2 * even)))
+    distance = np.sqrt((x - np.clip(x, -half, half)) ** 2 + y**2 + z**2)
+    step = np.full(3, 10.0)
+    smoothed = smooth_field((distance < radius).astype(np.float32), step, step)
+    line = centre_line(smoothed.field, mesh_of_field(smoothed.field))
+    assert line.length_nm == pytest.approx(20 * (half + radius), rel=0.08)
+    assert line.thickness_nm == pytest.approx(20 * radius, rel=0.15)
+    assert line.branches == 1
+
+
+def test_a_cavity_is_not_thinned() -> None:
+    """A ball of 160 nm with an empty ball of 45 nm in it is as long and as thick as without."""
+    x, y, z = grid((41, 41, 41), 10.0)
+    distance = np.sqrt(x**2 + y**2 + z**2)
+    field = SampledField(np.maximum(distance - 160, 45 - distance), np.zeros(3), np.full(3, 10.0))
+    line = centre_line(field, mesh_of_field(field))
+    assert line.branches == 1
+    assert line.length_nm == pytest.approx(320, rel=0.1)
+
+
+@pytest.mark.parametrize("step", [(4.0, 6.0, 20.0), (12.0, 15.0, 15.0)])
+def test_lengths_do_not_depend_on_the_voxels(step: tuple[float, float, float]) -> None:
+    """A rod of 600 x 120 nm along z in voxels longer along z, or a little less."""
+    size = np.array([160, 160, 640]) // np.array(step)
+    x, y, z = np.meshgrid(
+        *(s * (np.arange(n + 4) - (n + 3) / 2) for s, n in zip(step, size, strict=True)), indexing="ij"
+    )
+    distance = np.sqrt(x**2 + y**2 + (z - np.clip(z, -240, 240)) ** 2) - 60
+    field = SampledField(distance, np.zeros(3), np.array(step))
+    line = centre_line(field, mesh_of_field(field))
+    assert line.length_nm == pytest.approx(600, rel=0.06)
+    assert line.thickness_nm == pytest.approx(120, rel=0.15)
+
+
+@pytest.mark.parametrize("last", [1, -1])
+def test_what_meets_at_corners_is_joined(last: int) -> None:
+    """Two balls on a diagonal thread of voxels, along any diagonal."""
+    filled = np.zeros((40, 40, 40), np.float32)
+    x, y, z = grid((40, 40, 40))
+    for end in (-9.5, 9.5):
+        filled[(x - end) ** 2 + (y - end) ** 2 + (z - last * end) ** 2 < 25] = 1
+    for n in range(10, 30):
+        filled[n, n, n if last > 0 else 39 - n] = 1
+    smoothed = smooth_field(thin_kept(filled), VOXEL, VOXEL)
+    assert smoothed.filled[(filled > 0)].all()
+    mesh, _ = surface_of(smoothed.field, float(smoothed.filled.sum() * VOXEL.prod()))
+    assert np.ptp(mesh.vertices_nm[:, 0]) > 26 * 16
+
+
+def test_many_hairs_are_soon_refused_or_kept() -> None:
+    """Thirty threads of a voxel on a ball: the paths are found together."""
+    rng = np.random.default_rng(0)
+    x, y, z = grid((60, 60, 60))
+    filled = (x**2 + y**2 + z**2 < 12**2).astype(np.float32)
+    for _ in range(30):
+        along = rng.standard_normal(3)
+        for radius in np.arange(0, 28, 0.4):
+            a, b, c = np.rint(29.5 + radius * along / np.linalg.norm(along)).astype(int)
+            filled[a, b, c] = max(filled[a, b, c], 0.2)
+    kept = thin_kept(filled)
+    assert label(kept >= 0.5)[1] == 1
+    assert kept.sum() > filled.sum()
+
+
+def test_mesh_and_field_stay_one() -> None:
+    """Whatever the level does: the field is 0 at the mesh's vertices, to a tenth of a voxel."""
+    for shape in ((2, 2, 20), (4, 4, 4), (1, 9, 9), (3, 5, 30)):
+        smoothed = smooth_field(np.ones(shape, np.float32), VOXEL, VOXEL)
+        mesh, field = surface_of(smoothed.field, float(np.prod(shape) * VOXEL.prod()))
+        assert np.abs(field(mesh.vertices_nm)).max() < 1.6
+
+
 def test_fewer_faces_say_what_they_cost() -> None:
     field = rod(1500, 150)
     mesh = mesh_of_field(field)

@@ -16,6 +16,7 @@ from mishape.em import shapes
 from mishape.em.blocks import Foreground
 from mishape.em.prepare import prepare
 from mishape.em.settings import Making, Origin
+from mishape.em.volumes import ArrayVolume
 from mishape.engine import geometry
 from mishape.engine.columns import inside_mesh
 from mishape.engine.errors import DatasetError, VolumeError
@@ -28,6 +29,11 @@ UROCELL = Path(__file__).parent / "data" / "urocell" / "fib1-1-0-3.nii.gz"
 VOXEL = (16.0, 16.0, 15.0)
 DATA = os.environ.get("MISHAPE_DATA", "")
 ALL_VOLUMES = sorted(Path(DATA).glob("urocell/mito_instance/*.nii.gz")) if DATA else []
+
+CHANGED = (
+    r"lib\.work' holds an interrupted run of other volumes, of files that have changed since, or of another way to read "
+    r"them: put back what was there to go on with it, or delete the folder to begin anew"
+)
 
 
 def balls(shape: tuple[int, int, int] = (60, 50, 40), seed: int = 3) -> NDArray[np.uint16]:
@@ -268,6 +274,60 @@ def test_an_interrupted_run_goes_on_where_it_was(
     assert not (tmp_path / "lib.work").exists()
 
 
+def test_a_library_that_was_finished_is_not_made_again(vesicles: Path, tmp_path: Path) -> None:
+    """A run that was killed between the library and the end of its work."""
+    making = Making(voxel_nm=(10, 10, 10))
+    library = prepare(vesicles, tmp_path / "lib", making)
+    before = files_of(library.folder)
+    (tmp_path / "lib.work").mkdir()
+    (tmp_path / "lib.work" / "settings.json").write_text("{}")
+    assert files_of(prepare(vesicles, tmp_path / "lib", making).folder) == before
+    assert not (tmp_path / "lib.work").exists()
+
+
+def test_other_settings_of_shapes_keep_the_blocks(
+    vesicles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shapes, "shape_of", stop)
+        with pytest.raises(KeyboardInterrupt):
+            prepare(vesicles, tmp_path / "lib", Making(voxel_nm=(10, 10, 10)))
+    with monkeypatch.context() as patched:
+        patched.setattr(ArrayVolume, "read", stop)  # no block is read again
+        library = prepare(vesicles, tmp_path / "lib", Making(voxel_nm=(10, 10, 10), min_voxels=800))
+    assert all(entry.voxels >= 800 for entry in library)
+
+
+def test_a_volume_that_changed_is_read_anew(vesicles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    making = Making(voxel_nm=(10, 10, 10))
+    before = prepare(vesicles, tmp_path / "before", making)
+    source = EmLabels(volume=str(vesicles), voxel_nm=(10, 10, 10))
+    hashed, keys = source.content_hash(), source.keys()
+    np.save(tmp_path / "other.npy", balls(seed=9))
+    (tmp_path / "other.npy").replace(vesicles)
+    after = prepare(vesicles, tmp_path / "after", making)
+    assert [entry.voxels for entry in after] != [entry.voxels for entry in before]
+    assert source.content_hash() != hashed
+    assert source.keys() != keys or source.sample(np.random.default_rng(0), next(iter(keys))).surface is not None
+
+    def stop(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shapes, "shape_of", stop)
+        with pytest.raises(KeyboardInterrupt):
+            prepare(vesicles, tmp_path / "lib", making)
+    np.save(tmp_path / "other.npy", balls(seed=3))
+    (tmp_path / "other.npy").replace(vesicles)
+    with pytest.raises(
+        VolumeError, match="holds an interrupted run of other volumes, of files that have changed since"
+    ):
+        prepare(vesicles, tmp_path / "lib", making)
+
+
 def test_another_run_of_other_settings_is_not_gone_on_with(
     vesicles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -278,10 +338,8 @@ def test_another_run_of_other_settings_is_not_gone_on_with(
         patched.setattr(shapes, "shape_of", stop)
         with pytest.raises(KeyboardInterrupt):
             prepare(vesicles, tmp_path / "lib", Making(voxel_nm=(10, 10, 10)))
-    with pytest.raises(
-        VolumeError, match=r"lib.work' holds an interrupted run of other settings \(see its settings.json\): give those"
-    ):
-        prepare(vesicles, tmp_path / "lib", Making(voxel_nm=(12, 10, 10)))
+    with pytest.raises(VolumeError, match=CHANGED):
+        prepare(vesicles, tmp_path / "lib", Making(voxel_nm=(10, 10, 10), foreground=Foreground(binary=True)))
 
 
 def test_two_runs_do_not_meet(vesicles: Path, tmp_path: Path) -> None:
@@ -333,6 +391,34 @@ def test_one_bad_instance_is_said_and_skipped(vesicles: Path, tmp_path: Path) ->
         assert reason["why"].endswith("voxels, more than 2000: prepare it at a coarser level, or raise --max-voxels")
         assert reason["id"] == f"vesicles-{reason['label']}"
         assert reason["id"] not in library
+
+
+def test_any_failure_of_one_instance_is_said(vesicles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shape_of = shapes.shape_of
+
+    def failing(instance: Any, *others: Any) -> Any:
+        if instance.label == 7:
+            raise MemoryError("no room")
+        return shape_of(instance, *others)
+
+    monkeypatch.setattr(shapes, "shape_of", failing)
+    library = prepare(vesicles, tmp_path / "lib", Making(voxel_nm=(10, 10, 10)))
+    assert [reason["why"] for reason in library.meta["refused"]] == ["MemoryError: no room"]
+    assert len(library) == 11
+
+
+def test_what_is_mostly_thin_is_refused_at_a_coarse_level(tmp_path: Path) -> None:
+    """A sheet of one voxel, three of which make a coarse one: it would become more than twice as thick."""
+    labels = np.zeros((60, 60, 60), np.uint8)
+    labels[30, 5:55, 5:55] = 1
+    labels[5:20, 5:20, 5:20] = 2
+    np.save(tmp_path / "sheet.npy", labels)
+    library = prepare(tmp_path / "sheet.npy", tmp_path / "lib", Making(voxel_nm=(8, 8, 8), level_nm=24.0))
+    (reason,) = library.meta["refused"]
+    assert reason["label"] == 1
+    assert reason["why"].endswith(("prepare it at a finer level",))
+    (entry,) = library
+    assert (entry.label, entry.thickened) == (2, 0)
 
 
 def test_a_mask_taken_for_labels_is_noticed(tmp_path: Path) -> None:

@@ -77,12 +77,15 @@ class Cut:
 
 
 def cut_for(volume: Volume, factor: tuple[int, int, int], block_voxels: int = BLOCK_VOXELS) -> Cut:
-    """Return blocks of about so many voxels, made of whole chunks of the file where those are small enough."""
-    sides = [math.lcm(chunk, f) for chunk, f in zip(volume.chunk, factor, strict=True)]
-    if math.prod(sides) > 2 * block_voxels:
-        sides = list(factor)
+    """Return blocks of about so many voxels, made of whole chunks of the file where those are small enough.
+
+    Chunks that cannot be read in part are never cut, however large they are.
+    """
     limits = [-(-size // f) * f for size, f in zip(volume.shape, factor, strict=True)]
+    sides = [math.lcm(chunk, f) for chunk, f in zip(volume.chunk, factor, strict=True)]
     grown = [min(side, limit) for side, limit in zip(sides, limits, strict=True)]
+    if math.prod(grown) > 2 * block_voxels and not volume.whole_chunks:
+        grown = list(factor)
     while True:
         free = [axis for axis in range(3) if grown[axis] < limits[axis]]
         if not free or math.prod(grown) * 2 > block_voxels * 1.5:

@@ -14,6 +14,10 @@ SURFACE_POINTS = 4000
 """About how many of a surface's points tell how far it lies from the line."""
 TANGENT_STEPS = 4
 """Points over which a line's direction at its end is measured."""
+CUBIC = 1.25
+"""Voxels whose sides differ by less count as cubic."""
+NEIGHBOURS = 1.8
+"""Voxels: what is nearer is next to each other on the line."""
 STRAIGHTENING = 8
 """How often each point of a line is moved to the middle of its neighbours: about three voxels are averaged."""
 
@@ -48,23 +52,49 @@ def centre_line(field: SampledField, mesh: Mesh) -> CentreLine:
         Its surface in the same frame.
     """
     from scipy.spatial import cKDTree
-    from skimage.morphology import skeletonize
 
-    inside = field.values < 0
-    box = tuple(
-        slice(*np.flatnonzero(inside.any(axis=others))[[0, -1]] + (0, 1)) for others in ((1, 2), (0, 2), (0, 1))
-    )
     surface = mesh.vertices_nm[:: 1 + len(mesh.vertices_nm) // SURFACE_POINTS]
-    voxels = np.argwhere(skeletonize(inside[box])) + [side.start for side in box]
-    if not len(voxels):
-        voxels = np.array([np.unravel_index(int(field.values.argmin()), field.values.shape)])
-    points = field.origin_nm + voxels * field.step_nm
+    points, voxels = _thinned(field)
     radius = np.asarray(cKDTree(surface).query(points)[0])
-    graph = _Graph(points, cKDTree(voxels).query_pairs(1.8, output_type="ndarray"))
+    graph = _Graph(points, cKDTree(voxels).query_pairs(NEIGHBOURS, output_type="ndarray"))
     graph.prune(radius)
     beyond = _beyond_ends(points, graph, surface)
     thickness = 2 * float(np.median(radius[graph.alive]))
     return CentreLine(graph.straightened_nm() + beyond, thickness, graph.branches)
+
+
+def _thinned(field: SampledField) -> tuple[Points, NDArray[np.int64]]:
+    """Return points of a solid's centre line, nm, and the voxels that they lie in.
+
+    Thinning knows nothing of voxels' sizes, and of cavities it makes shells: voxels are made cubic, cavities filled.
+    """
+    from scipy.ndimage import distance_transform_edt, zoom
+    from skimage.morphology import skeletonize
+
+    step_nm = float(field.step_nm.min())
+    stretch = field.step_nm / step_nm
+    values = field.values if stretch.max() < CUBIC else zoom(field.values, stretch, order=1)
+    inside = _without_cavities(values < 0)
+    ends = [np.flatnonzero(inside.any(axis=others))[[0, -1]] + (0, 1) for others in ((1, 2), (0, 2), (0, 1))]
+    solid = inside[tuple(slice(*end) for end in ends)]
+    voxels = np.argwhere(skeletonize(solid))
+    if not len(voxels):
+        # It takes away all of what is of even thickness on every side: one voxel less on a side of each axis.
+        voxels = np.argwhere(skeletonize(solid[1:, 1:, 1:] & solid[:-1, :-1, :-1]))
+    if not len(voxels):
+        depth = distance_transform_edt(np.pad(solid, 1))
+        voxels = np.array([np.unravel_index(int(depth.argmax()), depth.shape)]) - 1
+    first = np.array([end[0] for end in ends])
+    size_nm = field.step_nm * (np.array(field.values.shape) - 1) / np.maximum(np.array(values.shape) - 1, 1)
+    return field.origin_nm + (voxels + first) * size_nm, voxels
+
+
+def _without_cavities(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return a solid with all outside that does not reach the border filled; the first corner is outside."""
+    import cc3d
+
+    outside = cc3d.connected_components(~inside, connectivity=6)
+    return np.asarray(outside != outside[0, 0, 0])
 
 
 def _beyond_ends(points: Points, graph: _Graph, surface: Points) -> float:

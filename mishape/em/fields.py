@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,12 +24,14 @@ EDGES = np.zeros((3, 3, 3), np.uint8)
 """Neighbours along the edges of a lattice's tetrahedra."""
 for _corner in CORNERS:
     EDGES[tuple(1 + _corner)] = EDGES[tuple(1 - _corner)] = 1
+MAX_PATHS = 200
+"""Joints of what thinning tore, at most: what needs more is not made of thicker parts."""
 EMPTY = 1e-3
 """How full an empty voxel counts where a path is looked for."""
 KEPT = 0.75
 """How full a voxel of a structure thinner than a voxel counts."""
-FAR = 1.5
-"""Voxels: what is further from all that is kept would be lost."""
+FAR = 1.8
+"""Voxels: what is further from all that is kept would be lost; a solid's corners, which are rounded, are nearer."""
 TRIES = ((1.0, 1), (0.5, 1), (0.3, 2))
 """Parts of the smoothing that are tried, until the instance stays in one part, and how much finer the lattice is."""
 LEAST_SIGMA = 0.3
@@ -84,40 +86,72 @@ def thin_kept(filled: Filled) -> Filled:
     """Return voxels filled as given, but what majority would lose or tear counts as filled along its fullest path.
 
     A voxel counts as the instance's where it is at least half full. A thread or a sheet thinner than half a voxel is
-    nowhere half full: from each such place that lies further than 1.5 voxels from what is kept, the path through the
-    fullest voxels that leads there is kept too, one voxel wide; then what is still in several parts is joined in the
-    same way.
+    nowhere half full: from each such place that lies further than 1.8 voxels from what is kept, the path through the
+    fullest voxels that leads there is kept too, one voxel wide; then what is still in several parts, or meets at
+    corners alone, is joined in the same way.
+
+    Raises
+    ------
+    ShapeError
+        If that would take more than MAX_PATHS paths.
     """
-    from scipy.ndimage import distance_transform_edt, label
+    from scipy.ndimage import label
 
     kept = filled >= 0.5
-    lost = (filled > 0) & ~kept
-    if not lost.any():
-        return filled
     if not kept.any():
         kept[np.unravel_index(filled.argmax(), filled.shape)] = True
-    while True:
-        far = np.where(filled > 0, distance_transform_edt(~kept), 0)
-        if far.max() <= FAR:
-            break
-        kept[_fullest_path(filled, kept, np.unravel_index(int(far.argmax()), far.shape))] = True
+    paths = _keep_what_is_far(filled, kept)
     numbers, count = label(kept)
     while count > 1:
-        sizes = np.bincount(numbers.ravel())[1:]
-        smallest = numbers == 1 + int(sizes.argmin())
-        kept[_fullest_path(filled, kept & ~smallest, np.argwhere(smallest)[0])] = True
+        paths += 1
+        if paths > MAX_PATHS:
+            raise ShapeError("most of it is thinner than the level's voxels: prepare it at a finer level")
+        smallest = numbers == 1 + int(np.bincount(numbers.ravel())[1:].argmin())
+        route, cost = _fullest_routes(filled, smallest)
+        nearest = np.where(kept & ~smallest, cost, np.inf).argmin()
+        kept[_along(route, np.array(np.unravel_index(nearest, filled.shape)))] = True
         numbers, count = label(kept)
-    return np.where(kept, np.maximum(filled, np.where(filled < 0.5, KEPT, filled)), filled).astype(np.float32)
+    return np.where(kept & (filled < 0.5), np.float32(KEPT), filled)
 
 
-def _fullest_path(filled: Filled, to: NDArray[np.bool_], start: Sequence[np.integer]) -> tuple[NDArray[np.intp], ...]:
+def _keep_what_is_far(filled: Filled, kept: NDArray[np.bool_]) -> int:
+    """Keep a path to each voxel further than FAR from all that is kept; return how many paths that took."""
+    from scipy.ndimage import distance_transform_edt
+    from scipy.spatial import cKDTree
+
+    lost = (filled > 0) & ~kept
+    lost &= distance_transform_edt(~kept) > FAR if lost.any() else False
+    places, paths = np.argwhere(lost), 0
+    if not len(places):
+        return 0
+    route, cost = _fullest_routes(filled, kept)
+    near, waiting = cKDTree(places), np.ones(len(places), np.bool_)
+    # The furthest first: its path covers most of what lies on the way.
+    for number in np.argsort(-cost[lost]).tolist():
+        if waiting[number]:
+            path = _along(route, places[number])
+            kept[path] = True
+            paths += 1
+            for covered in near.query_ball_point(np.stack(path, axis=1), FAR):
+                waiting[covered] = False
+    return paths
+
+
+def _fullest_routes(filled: Filled, start: NDArray[np.bool_]) -> tuple[Any, NDArray[np.float64]]:
+    """Return what finds the paths through the fullest voxels from any of a set, and what each voxel's costs."""
+    from scipy.ndimage import binary_erosion
     from skimage.graph import MCP
 
     # From face to face, as what meets at corners alone would be torn again; through empty voxels where it must.
-    paths = MCP(1 / np.maximum(filled, EMPTY), fully_connected=False)
-    distance, _ = paths.find_costs([tuple(int(i) for i in start)])
-    end = np.unravel_index(int(np.where(to, distance, np.inf).argmin()), filled.shape)
-    return tuple(np.array(paths.traceback(end)).T)
+    route = MCP(1 / np.maximum(filled, EMPTY), fully_connected=False)
+    border = np.argwhere(start & ~binary_erosion(start))
+    cost, _ = route.find_costs([tuple(place) for place in border.tolist()])
+    return route, cost
+
+
+def _along(route: Any, end: NDArray[np.integer]) -> tuple[NDArray[np.intp], ...]:
+    """Return the voxels of a path as an index."""
+    return tuple(np.array(route.traceback(tuple(end.tolist())), np.intp).T)
 
 
 @dataclass(frozen=True)
@@ -177,18 +211,21 @@ def surface_of(field: SampledField, volume_nm3: float) -> tuple[Mesh, SampledFie
     The level that the field has is off by a percent where it is bent as strongly as its voxels are large: it is moved
     by what is missing over the surface's area.
     """
+    field = _stored(field)
+    mesh = mesh_of_field(field)
     for _ in range(LEVELS):
-        # As a library stores it, so that mesh and field stay one.
-        field = replace(field, values=field.values.astype(np.float16).astype(np.float32))
-        mesh = mesh_of_field(field)
         missing_nm3 = volume_nm3 - mesh_volume_nm3(mesh)
-        if abs(missing_nm3) <= VOLUME_WITHIN * volume_nm3:
+        level_nm, end_nm = missing_nm3 / mesh_area_nm2(mesh), 0.9 * float(field.values.max())
+        if abs(missing_nm3) <= VOLUME_WITHIN * volume_nm3 or abs(level_nm) > end_nm:
             break
-        level_nm = missing_nm3 / mesh_area_nm2(mesh)
-        if not -float(field.values.max()) < level_nm < float(field.values.max()):
-            break
-        field = replace(field, values=field.values - np.float32(level_nm))
+        field = _stored(replace(field, values=field.values - np.float32(level_nm)))
+        mesh = mesh_of_field(field)
     return mesh, field
+
+
+def _stored(field: SampledField) -> SampledField:
+    """Return a field with the precision of a library's, so that mesh and field stay one."""
+    return replace(field, values=field.values.astype(np.float16).astype(np.float32))
 
 
 def _smoothed(filled: Filled, step_nm: Points, smooth_nm: Points) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

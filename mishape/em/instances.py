@@ -145,10 +145,10 @@ def _top(folder: Path, number: int) -> int:
         return int(max((array.max(initial=0) for array in (*faces, table["labels"])), default=0))
 
 
-def missing_blocks(cut: Cut, folder: Path) -> int:
-    """Return in how many blocks chunks of the file were missing."""
-    missing = 0
+def chunks_are_missing(cut: Cut, folder: Path) -> bool:
+    """Tell whether chunks of the file were missing in any block."""
     for number in range(len(cut)):
         with np.load(table_path(folder, number), allow_pickle=False) as table:
-            missing += bool(table["missing"])
-    return missing
+            if table["missing"]:
+                return True
+    return False

@@ -11,19 +11,25 @@ from mishape.em.blocks import Cut, Foreground
 from mishape.em.instances import Instance
 from mishape.em.open import open_volume
 from mishape.em.shapes import Place
+from mishape.em.stamps import stamp_of
 from mishape.em.volumes import Volume
 from mishape.engine.execute import one_thread
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where a volume is and how it is read: what `open_volume` is given."""
+    """Where a volume is and how it is read, as `open_volume` is told, and the stamp of its files as they are now."""
 
     place: str
     axes: str | None
-    name: str | None
     scratch: Path
     max_bytes: int
+    stamp: str
+
+    @classmethod
+    def of(cls, place: str | Path, axes: str | None, scratch: Path, max_bytes: int) -> Source:
+        """Return the source of a volume's files as they are now."""
+        return cls(str(place), axes, scratch, max_bytes, stamp_of(place))
 
     def open(self) -> Volume:
         """Open the volume, or give the one that this process has open."""
@@ -33,7 +39,7 @@ class Source:
 @lru_cache(maxsize=4)
 def _opened(source: Source) -> Volume:
     source.scratch.mkdir(parents=True, exist_ok=True)
-    return open_volume(source.place, source.scratch, source.axes, source.name, source.max_bytes)
+    return open_volume(source.place, source.scratch, source.axes, None, source.max_bytes)
 
 
 @dataclass(frozen=True)

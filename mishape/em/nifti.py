@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import logging
 import math
+import os
 import zlib
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,9 @@ def _check_size(declared: int, max_bytes: int, name: str) -> None:
 
 def _unpacked(path: Path, to: Path, declared: int, name: str) -> Path:
     """Unpack a .gz file, but no more than its header declares."""
-    if to.is_file() and to.stat().st_size == declared:
+    # What an interrupted run unpacked is taken if it has the packed file's own time.
+    changed_ns = path.stat().st_mtime_ns
+    if to.is_file() and (to.stat().st_size, to.stat().st_mtime_ns) == (declared, changed_ns):
         return to
     temporary = to.with_name(f"{to.name}.part")
     written = 0
@@ -101,5 +104,6 @@ def _unpacked(path: Path, to: Path, declared: int, name: str) -> Path:
         raise VolumeError(f"{name}: the file is cut short or damaged after {written} bytes: {error}") from None
     if written < declared:
         raise VolumeError(f"{name}: the file is cut short: {written} of {declared} bytes are there")
+    os.utime(temporary, ns=(changed_ns, changed_ns))
     temporary.rename(to)
     return to

@@ -6,8 +6,10 @@ the shape of each instance, or why it has none. What is there is not made again;
 
 from __future__ import annotations
 
+import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,8 @@ from mishape.em.shapes import read_shape, refusals, shape_path
 from mishape.em.volume_run import Progress, VolumeRun, quiet
 from mishape.engine.errors import VolumeError
 from mishape.engine.execute import named_executor
-from mishape.engine.files import canonical, disk_errors, write_whole
-from mishape.engine.library import Library
+from mishape.engine.files import canonical, disk_errors, remove_leftovers_of, write_whole
+from mishape.engine.library import Library, is_library
 from mishape.engine.library_writing import library_writer
 from mishape.engine.lock import locked
 from mishape.engine.needs import needs
@@ -62,60 +64,84 @@ def prepare(
     Raises
     ------
     VolumeError
-        If a volume cannot be read, does not hold labels, is of unknown voxel size, or no instance has a shape.
-    LibraryError
-        If the folder exists.
+        If a volume cannot be read, does not hold labels, is of unknown voxel size, or no instance has a shape; if the
+        folder exists, or an interrupted run of other volumes is there.
     DatasetError
-        If an interrupted run of other settings is there, another run works there, or the disk cannot be written.
+        If another run works there, or the disk cannot be written.
     """
     for package in ("cc3d", "fastremap", "skimage"):
         needs(package, "em")
     places = [volumes] if isinstance(volumes, str | Path) else list(volumes)
-    making, origin, out = making or Making(), origin or Origin(), Path(out)
+    making, origin, out = making or Making(), origin or Origin(), Path(out).absolute()
     work = out.with_name(f"{out.name}.work")
-    executor = executor or ("processes" if workers > 1 else "inline")
-    chosen = named_executor(executor, workers) if isinstance(executor, str) else executor
     if out.exists():
-        raise VolumeError(f"{str(out)!r} exists: remove it, or give another folder for the library")
+        return _already_made(out, work)
+    chosen = executor or ("processes" if workers > 1 else "inline")
     with disk_errors(work):
         work.mkdir(parents=True, exist_ok=True)
     with locked(work), disk_errors(work):
-        runs = [VolumeRun.of(Source(str(p), making.axes, None, work, making.max_bytes), making) for p in places]
+        runs = [VolumeRun.of(Source.of(p, making.axes, work, making.max_bytes), making) for p in places]
         _check_names(runs)
-        _claim(work, {"volumes": [str(place) for place in places], "making": repr(making), "origin": repr(origin)})
-        for run in runs:
-            run.scan(_blocks(work, run), chosen, progress)
-            run.make_shapes(_blocks(work, run), _shapes(work, run), origin, chosen, progress)
+        _claim(work, runs, making, origin)
+        _make(work, runs, origin, named_executor(chosen, workers) if isinstance(chosen, str) else chosen, progress)
+        remove_leftovers_of(out)
         _write(out, work, runs, making, origin)
     shutil.rmtree(work)
     return Library(out)
 
 
-def _claim(work: Path, settings: Mapping[str, Any]) -> None:
-    """Begin the work, or make sure that the one begun has the same settings."""
+def _already_made(out: Path, work: Path) -> Library:
+    """Return a library that an interrupted run had finished but for its work's removal."""
+    if not ((work / SETTINGS).is_file() and is_library(out)):
+        raise VolumeError(f"{str(out)!r} exists: remove it, or give another folder for the library")
+    shutil.rmtree(work)
+    return Library(out)
+
+
+def _make(work: Path, runs: Sequence[VolumeRun], origin: Origin, executor: Executor, progress: Progress) -> None:
+    for run in runs:
+        run.scan(_blocks(work, run), executor, progress)
+        run.make_shapes(_blocks(work, run), _shapes(work, run), origin, executor, progress)
+
+
+def _claim(work: Path, runs: Sequence[VolumeRun], making: Making, origin: Origin) -> None:
+    """Begin the work, or go on with it: blocks of the same files and cuts are kept, shapes of the same settings too.
+
+    Raises
+    ------
+    VolumeError
+        If the work holds blocks of other files, or of files that have changed, or of other cuts.
+    """
+    scanned = [
+        [run.source.place, run.source.stamp, making.axes, repr(run.cut), repr(making.foreground)] for run in runs
+    ]
+    settings = {"mishape": version("mishape"), "blocks": scanned, "shapes": [repr(making), repr(origin)]}
     path = work / SETTINGS
-    text = canonical(settings, indent=2) + "\n"
-    if not path.is_file():
-        write_whole(path, text)
-    elif path.read_text(encoding="utf-8") != text:
-        raise VolumeError(
-            f"{str(work)!r} holds an interrupted run of other settings (see its {SETTINGS}): give those to go on with "
-            "it, or delete the folder to begin anew"
-        )
-
-
-def _blocks(work: Path, run: VolumeRun) -> Path:
-    return work / run.name / "blocks"
-
-
-def _shapes(work: Path, run: VolumeRun) -> Path:
-    return work / run.name / "shapes"
+    if path.is_file():
+        before = json.loads(path.read_text(encoding="utf-8"))
+        if (before["mishape"], before["blocks"]) != (settings["mishape"], settings["blocks"]):
+            raise VolumeError(
+                f"{str(work)!r} holds an interrupted run of other volumes, of files that have changed since, or of "
+                "another way to read them: put back what was there to go on with it, or delete the folder to begin anew"
+            )
+        if before != settings:
+            for run in runs:
+                shutil.rmtree(_shapes(work, run), ignore_errors=True)
+    write_whole(path, canonical(settings, indent=2) + "\n")
 
 
 def _check_names(runs: Sequence[VolumeRun]) -> None:
     names = [run.name for run in runs]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise VolumeError(f"volumes need names of their own; repeated: {', '.join(repeated)}: rename the files")
+
+
+def _blocks(work: Path, run: VolumeRun) -> Path:
+    return work / "volumes" / run.name / "blocks"
+
+
+def _shapes(work: Path, run: VolumeRun) -> Path:
+    return work / "volumes" / run.name / "shapes"
 
 
 def _write(out: Path, work: Path, runs: Sequence[VolumeRun], making: Making, origin: Origin) -> None:

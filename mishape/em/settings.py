@@ -51,7 +51,7 @@ class Making:
     whole_only: bool = False
     smooth_voxels: tuple[float, float, float] = (1.0, 1.0, 1.0)
     faces_kept: float = 1.0
-    max_voxels: int = 1 << 28
+    max_voxels: int = 1 << 26
     axes: str | None = None
     max_bytes: int = 1 << 36
     block_voxels: int = BLOCK_VOXELS

@@ -15,7 +15,7 @@ import numpy as np
 from mishape.em.blocks import Cut, write_file
 from mishape.em.centre_line import centre_line
 from mishape.em.decimate import decimated
-from mishape.em.fields import filled_voxels, largest_part, smooth_field, surface_of, thin_kept
+from mishape.em.fields import Filled, filled_voxels, largest_part, smooth_field, surface_of, thin_kept
 from mishape.em.instances import Instance
 from mishape.engine import geometry
 from mishape.engine.errors import ShapeError
@@ -26,6 +26,8 @@ from mishape.engine.types import Mesh, Points, Shape
 
 VOLUME_WITHIN = 0.02
 """Of its voxels' volume: what a mesh's may differ by."""
+THICKENED = 0.1
+"""Of an instance's volume: what keeping its thin parts may add."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,11 @@ def make_shape(instance: Instance, place: Place, blocks: Path, shapes: Path) -> 
         return
     try:
         shape, fields = shape_of(instance, place, blocks)
-    except ShapeError as error:
-        refused = {"id": id_of(instance, place), "volume": place.volume, "label": instance.label, "why": str(error)}
+    except OSError:
+        raise  # of the disk, not of the instance
+    except Exception as error:  # one instance, whatever is wrong with it, must not end the run
+        why = str(error) if isinstance(error, ShapeError) else f"{type(error).__name__}: {error}"
+        refused = {"id": id_of(instance, place), "volume": place.volume, "label": instance.label, "why": why}
         write_file(refusal_path(shapes, instance.label), canonical(refused).encode())
         return
     assert shape.implicit is not None
@@ -117,21 +122,13 @@ def shape_of(instance: Instance, place: Place, blocks: Path) -> tuple[Shape, dic
     Raises
     ------
     ShapeError
-        If it is too large, or its surface is not closed or not of its volume.
+        If it is too large, mostly thinner than the level's voxels, or its surface is not closed or not of its volume.
     """
     if instance.voxels == math.prod(place.cut.shape):
         raise ShapeError("it fills the whole volume: is it the background, or a mask turned inside out?")
     factor = np.array(place.cut.factor)
-    step_nm = place.voxel_nm * factor
     filled, first = filled_voxels(instance, place.cut, blocks, place.max_voxels)
-    part = largest_part(filled)
-    kept = thin_kept(part) if factor.prod() > 1 else part
-    smoothed = smooth_field(kept, step_nm, place.smooth_nm)
-    voxel_volume_nm3 = float(smoothed.filled.sum(dtype=np.float64) * step_nm.prod())
-    mesh, field = surface_of(smoothed.field, voxel_volume_nm3)
-    error_nm = None
-    if place.faces_kept < 1:
-        mesh, error_nm = decimated(mesh, field, place.faces_kept)
+    mesh, field, made = _solid(filled, place.voxel_nm * factor, place)
     middle_nm = geometry.centroid(mesh)
     shape = Shape(
         id_of(instance, place),
@@ -142,18 +139,35 @@ def shape_of(instance: Instance, place: Place, blocks: Path) -> tuple[Shape, dic
         place.source,
         place.licence,
     )
-    # Voxel 0 of the box is the middle of the first coarse voxel.
+    # The field's origin is the middle of the box's first coarse voxel.
     corner_nm = place.origin_nm + (first + (factor - 1) / 2) * place.voxel_nm
-    measured = _measured(shape, instance, place)
-    _check_volume(measured["volume_nm3"], voxel_volume_nm3)
-    placed = {
-        "place_nm": (corner_nm + middle_nm).tolist(),
-        "voxel_volume_nm3": voxel_volume_nm3,
-        "largest_part": min(1.0, voxel_volume_nm3 / float(filled.sum(dtype=np.float64) * step_nm.prod())),
-        "smoothed": smoothed.share,
-        "decimation_error_nm": error_nm,
-    }
-    return shape, {**measured, **placed}
+    return shape, {**_measured(shape, instance, place), **made, "place_nm": (corner_nm + middle_nm).tolist()}
+
+
+def _solid(filled: Filled, step_nm: Points, place: Place) -> tuple[Mesh, SampledField, dict[str, Any]]:
+    """Return the mesh and the field of filled voxels, and what was done to make them."""
+    part = largest_part(filled)
+    smoothed = smooth_field(thin_kept(part), step_nm, place.smooth_nm)
+    kept, own = (float(each.sum(dtype=np.float64)) for each in (smoothed.filled, part[smoothed.filled > 0]))
+    if (thickened := kept / own - 1) > THICKENED:
+        raise ShapeError(f"its thin parts would make it {thickened:.0%} larger than it is: prepare it at a finer level")
+    volume_nm3 = kept * float(step_nm.prod())
+    mesh, field = surface_of(smoothed.field, volume_nm3)
+    _check_volume(geometry.mesh_volume_nm3(mesh), volume_nm3)
+    error_nm = None
+    if place.faces_kept < 1:
+        mesh, error_nm = decimated(mesh, field, place.faces_kept)
+    return (
+        mesh,
+        field,
+        {
+            "voxel_volume_nm3": own * float(step_nm.prod()),
+            "largest_part": own / float(filled.sum(dtype=np.float64)),
+            "thickened": thickened,
+            "smoothed": smoothed.share,
+            "decimation_error_nm": error_nm,
+        },
+    )
 
 
 def _measured(shape: Shape, instance: Instance, place: Place) -> dict[str, Any]:

@@ -72,7 +72,7 @@ class TiffVolume(Volume):
     def __init__(self, name: str, files: list[Path], axes: str, max_bytes: int) -> None:
         import tifffile
 
-        self.name, self._files, self._max_bytes = name, files, max_bytes
+        self.name, self._files, self._max_bytes, self.whole_chunks = name, files, max_bytes, True
         try:
             with tifffile.TiffFile(files[0]) as first:
                 page = first.pages[0]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mishape.em.blocks import Cut, cut_for
-from mishape.em.instances import Instance, merged, missing_blocks
+from mishape.em.instances import Instance, chunks_are_missing, merged
 from mishape.em.jobs import ScanJob, ShapeJob, Source
 from mishape.em.settings import Making, Origin
 from mishape.em.shapes import Place
@@ -117,10 +117,10 @@ class VolumeRun:
     def _notes(self, folder: Path, found: Sequence[Instance]) -> list[str]:
         """Return what the blocks say about the file, what is left out, and whether its labels look like a mask."""
         notes, dust = [], sum(instance.voxels < self.making.min_voxels for instance in found)
-        if missing := missing_blocks(self.cut, folder):
+        if chunks_are_missing(self.cut, folder):
             notes.append(
-                f"chunks are missing in {missing} of {len(self.cut)} blocks and count as background, as the format "
-                "says; if whoever wrote the file does not leave out empty ones, this copy is not complete"
+                "some chunks are missing and count as background, as the format says; if whoever wrote the file does "
+                "not leave out empty ones, this copy is not complete"
             )
         if dust:
             notes.append(f"{dust} instances of fewer than {self.making.min_voxels} voxels are left out")

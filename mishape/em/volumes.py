@@ -62,6 +62,8 @@ class Volume(ABC):
         What the file says about the size of its voxels along x, y, z; nothing if it says nothing.
     origin_nm
         The place of the first voxel's centre in the file's own world; 0 where it says nothing.
+    whole_chunks
+        Whether a chunk can only be read whole, as a page of a TIFF.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Volume(ABC):
     chunk: tuple[int, int, int]
     voxel_nm: Points | None = None
     origin_nm: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    whole_chunks: bool = False
 
     @abstractmethod
     def read(self, box: Box) -> NDArray[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import json
 import os
@@ -92,6 +93,12 @@ def remove_leftovers(folder: Path) -> None:
     """Remove what an interrupted run left under temporary names."""
     for path in folder.glob(f"*{TEMPORARY}"):
         shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def remove_leftovers_of(folder: Path) -> None:
+    """Remove what an interrupted run left of a folder that was not yet whole."""
+    for path in folder.parent.glob(f"{glob.escape(folder.name)}.*{TEMPORARY}"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def sync(path: Path) -> None:

@@ -94,7 +94,9 @@ class EmLabels(Component):
         return Path(str(self._place).partition(":/")[0])
 
     def _scanned(self) -> _Scanned:
-        return _scan(Keyed.of(self), str(self._place), self._file.stat().st_mtime_ns)
+        from mishape.em.stamps import stamp_of
+
+        return _scan(Keyed.of(self), str(self._place), stamp_of(self._place))
 
     @property
     def making(self) -> Making:
@@ -122,7 +124,7 @@ class _Scanned:
 
         self._folder = tempfile.TemporaryDirectory(prefix="mishape-")
         scratch = Path(self._folder.name)
-        self._run = VolumeRun.of(Source(place, making.axes, None, scratch, making.max_bytes), making)
+        self._run = VolumeRun.of(Source.of(place, making.axes, scratch, making.max_bytes), making)
         if (voxels := math.prod(self._run.volume.shape)) > MAX_VOXELS:
             raise ShapeError(
                 f"volume {place!r} has {voxels} voxels, more than {MAX_VOXELS}: make a library of it by mishape "
@@ -147,6 +149,6 @@ class _Scanned:
 
 
 @lru_cache(maxsize=4)
-def _scan(key: Keyed, place: str, changed_ns: int) -> _Scanned:
+def _scan(key: Keyed, place: str, stamp: str) -> _Scanned:
     source: EmLabels = key.component
     return _Scanned(place, source.making, source.source, source.licence)

@@ -37,7 +37,7 @@ def prepare(
     ] = None,
     occupancy: Annotated[int, typer.Option(min=0, help="Labelled points to keep per shape.")] = 0,
     near: Annotated[int, typer.Option(min=0, help="Labelled points near the surface to keep per shape.")] = 0,
-    max_voxels: Annotated[int, typer.Option(min=1000, help="Most voxels of the level around one instance.")] = 1 << 28,
+    max_voxels: Annotated[int, typer.Option(min=1000, help="Most voxels of the level around one instance.")] = 1 << 26,
     max_gib: Annotated[float, typer.Option(min=0.001, help="Most that a file may unpack to.")] = 64.0,
     workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = os.cpu_count() or 1,
     executor: Annotated[str | None, typer.Option(help="Who runs the workers.")] = None,
