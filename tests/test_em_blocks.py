@@ -114,6 +114,16 @@ def test_blocks_are_made_of_whole_chunks_and_bounded(chunk: Triple, factor: Trip
     assert sum(int(np.prod(box.shape)) for box in boxes) == np.prod(shape)
 
 
+@pytest.mark.parametrize(("pages", "factor"), [(2000, (3, 3, 3)), (300, (1, 1, 1))])
+def test_pages_that_are_read_whole_are_not_cut(pages: int, factor: Triple) -> None:
+    """Blocks of a stack of large slices are as many slices as make a coarse one, so that each is read once."""
+    stack = ArrayVolume("cell", np.broadcast_to(np.uint8(0), (pages, 8192, 8192)), "zyx", (1, 8192, 8192))
+    stack.whole_chunks = True
+    cut = cut_for(stack, factor)
+    assert cut.block == (-(-8192 // factor[0]) * factor[0],) * 2 + (factor[2],)
+    assert len(cut) == -(-pages // factor[2])
+
+
 @pytest.mark.parametrize(
     ("array", "foreground", "message"),
     [

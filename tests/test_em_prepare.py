@@ -31,8 +31,8 @@ DATA = os.environ.get("MISHAPE_DATA", "")
 ALL_VOLUMES = sorted(Path(DATA).glob("urocell/mito_instance/*.nii.gz")) if DATA else []
 
 CHANGED = (
-    r"lib\.work' holds an interrupted run of other volumes, of files that have changed since, or of another way to read "
-    r"them: put back what was there to go on with it, or delete the folder to begin anew"
+    r"lib\.work' holds an interrupted run of other volumes, of files that have changed since, or of another way to "
+    r"read them: put back what was there to go on with it, or delete the folder to begin anew"
 )
 
 
@@ -461,7 +461,7 @@ def test_the_command_line(run: Run, vesicles: Path, monkeypatch: pytest.MonkeyPa
     assert {entry.fold for entry in open_library("lib")} == {"one"}
     for wrong, message in (
         (("--voxel", "8,8"), "'8,8' given: three numbers are expected, for x,y,z"),
-        (("--smooth", "1,-1,1"), "'1,-1,1' given: numbers that are not negative are expected"),
+        (("--smooth", "1,-1,1"), "'1,-1,1' given: numbers of 0 to 20 are expected"),
         (("--fold", "one"), "'one' given: PATTERN=FOLD is expected, as 'cell1-*=one'"),
     ):
         code, _, err = run("prepare", str(vesicles), "-o", "other", *wrong)

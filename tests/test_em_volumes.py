@@ -6,6 +6,7 @@ import functools
 import gzip
 import itertools
 import json
+import os
 import shutil
 import struct
 import threading
@@ -577,9 +578,12 @@ def test_a_header_that_lies_low_is_not_unpacked_further(tmp_path: Path) -> None:
 def test_what_is_unpacked_is_not_unpacked_again(tmp_path: Path) -> None:
     path = nifti(tmp_path / "a.nii.gz")
     opened(path)
-    unpacked = tmp_path / "scratch" / "a.nii"
+    unpacked, changed_ns = tmp_path / "scratch" / "a.nii", path.stat().st_mtime_ns
     patched(unpacked, 352, b"\7\0")
+    os.utime(unpacked, ns=(changed_ns, changed_ns))
     assert opened(path).read(Box((0, 0, 0), (1, 1, 1))) == 7
+    os.utime(path, ns=(changed_ns, changed_ns + 1))  # another file of that name and size
+    assert opened(path).read(Box((0, 0, 0), (1, 1, 1))) == ZYX[0, 0, 0]
 
 
 @pytest.mark.parametrize("axes", ["xyt", "zy", "zyxc", ""])
@@ -653,7 +657,7 @@ def test_missing_chunks_are_background_and_noted(tmp_path: Path, driver: str) ->
 def test_other_processes_note_missing_chunks(tmp_path: Path) -> None:
     folder = chunks(tmp_path / "a.zarr", "zarr")
     (folder / "1.1.1").unlink()
-    source = Source(str(folder), None, None, tmp_path, 1 << 30)
+    source = Source.of(folder, None, tmp_path, 1 << 30)
     cut = Cut(SHAPE, CHUNK, (1, 1, 1))
     job = ScanJob(source, cut, tmp_path, Foreground())
     assert sorted(named_executor("processes", 2).imap(job, range(len(cut)))) == list(range(len(cut)))

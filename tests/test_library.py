@@ -13,7 +13,8 @@ from mishape.engine import geometry as g
 from mishape.engine.errors import LibraryError
 from mishape.engine.library import Library, open_library
 from mishape.engine.library_writing import write_library
-from mishape.engine.meshing import mesh_of_implicit
+from mishape.engine.meshing import mesh_of_field, mesh_of_implicit
+from mishape.engine.sampled import SampledField
 from mishape.engine.sources import content_hash
 from mishape.engine.types import Implicit, Mesh, Shape
 from mishape.plugins.shapes.em_mesh import EmMesh
@@ -188,6 +189,44 @@ def test_the_packaged_library_equals_its_source() -> None:
         moved = source - source.mean(axis=0)
         np.testing.assert_allclose(shape.surface.vertices_nm - shape.surface.vertices_nm.mean(axis=0), moved, atol=1e-4)
         np.testing.assert_array_equal(np.sort(shape.surface.faces, axis=1), np.sort(faces, axis=1))
+
+
+@pytest.mark.parametrize(
+    ("file", "before", "after", "message"),
+    [
+        ("index.jsonl", '{"', '{x"', "is damaged: its index says "),
+        ("index.jsonl", '"id":', '"ID":', "is damaged: its index says "),
+        ("index.jsonl", '"faces": [', '"faces": ["a", ', "is damaged: its index says "),
+        ("index.jsonl", '"ball1"', '"ball0"', "is damaged: ids repeat in its index"),
+        ("library.json", '"version": 1', '"version": 9', "has version 9, this mishape reads 1: update mishape"),
+        ("library.json", '"count"', '"COUNT"', "is damaged: it lacks name, count or arrays"),
+        ("library.json", '"arrays": {', '"arrays": 3, "others": {', "is damaged: it lacks name, count or arrays"),
+    ],
+)
+def test_damaged_texts_are_named(folder: Path, file: str, before: str, after: str, message: str) -> None:
+    text = (folder / file).read_text()
+    assert before in text
+    (folder / file).write_text(text.replace(before, after, 1))
+    with pytest.raises(LibraryError, match=message):
+        Library(folder)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("field_step_nm", "step"), ('"field_shape": [', '"field_shape": [-1, '), ("field_shape", "shape")],
+)
+def test_damaged_fields_are_named(tmp_path: Path, before: str, after: str) -> None:
+    values = np.ones((6, 6, 6))
+    values[2:4, 2:4, 2:4] = -1
+    field = SampledField(values, np.full(3, -25.0), np.full(3, 10.0))
+    write_library(tmp_path / "lib", [Shape("cube", mesh_of_field(field), field.implicit())], META)
+    (entry,) = Library(tmp_path / "lib")
+    np.testing.assert_array_equal(entry.field().values, values)
+    index = tmp_path / "lib" / "index.jsonl"
+    index.write_text(index.read_text().replace(before, after, 1))
+    (entry,) = Library(tmp_path / "lib")
+    with pytest.raises(LibraryError, match="library 'balls' is damaged: 'cube' has a field of another size or place"):
+        entry.shape()
 
 
 def test_shapes_of_a_library_come_through_em_mesh(folder: Path) -> None:

@@ -103,13 +103,13 @@ class TiffVolume(Volume):
                 f"{self._max_bytes / 2**30:.1f} GiB: raise --max-gib if that is right"
             )
 
-    def pages(self, numbers: range) -> NDArray[Any]:
-        """Return whole pages."""
+    def pages(self, numbers: range, inner: tuple[slice, ...]) -> NDArray[Any]:
+        """Return a part of each of some pages; one page at a time is held whole."""
         if len(self._files) == 1:
-            return np.stack(self._read(self._files[0], numbers))
-        return np.stack([page for number in numbers for page in self._read(self._files[number], (0,))])
+            return np.stack(self._read(self._files[0], numbers, inner))
+        return np.stack([page for number in numbers for page in self._read(self._files[number], (0,), inner)])
 
-    def _read(self, file: Path, numbers: Iterable[int]) -> list[NDArray[Any]]:
+    def _read(self, file: Path, numbers: Iterable[int], inner: tuple[slice, ...]) -> list[NDArray[Any]]:
         import tifffile
 
         try:
@@ -118,7 +118,7 @@ class TiffVolume(Volume):
                     raise VolumeError(
                         f"{self.name}: slice {file.name} has {count} pages: one is expected of each file of a folder"
                     )
-                return [self._page(opened, number, file.name) for number in numbers]
+                return [self._page(opened, number, file.name)[inner].copy() for number in numbers]
         except VolumeError:
             raise
         except Exception as error:  # a stranger's file may fail in any way
@@ -148,8 +148,8 @@ class _Pages:
         self._volume, self.shape, self.dtype = volume, shape, volume.dtype
 
     def __getitem__(self, key: tuple[slice, slice, slice]) -> NDArray[Any]:
-        pages, rows, columns = key
-        return self._volume.pages(range(pages.start, pages.stop))[:, rows, columns]
+        pages, *inner = key
+        return self._volume.pages(range(pages.start, pages.stop), tuple(inner))
 
 
 def _declared(page: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:

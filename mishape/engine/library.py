@@ -16,7 +16,6 @@ Vertices are float32: at 10 um from the centre that is 0.0005 nm, a thousandth o
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -73,10 +72,16 @@ class Entry:
         if FIELD not in self.fields["rows"]:
             return None
         values = self.array(FIELD)
-        if len(values) != math.prod(self.field_shape):
-            raise LibraryError(f"library {self.library.name!r} is damaged: {self.id!r} has a field of another size")
-        place = (np.array(self.field_origin_nm, np.float64), np.array(self.field_step_nm, np.float64))
-        return SampledField(values.astype(np.float32).reshape(self.field_shape), *place)
+        try:
+            shape = [int(side) for side in self.field_shape]
+            place = [np.array(self.fields[name], np.float64) for name in ("field_origin_nm", "field_step_nm")]
+            if min(shape) > 1 and place[0].shape == place[1].shape == (3,) and (place[1] > 0).all():
+                return SampledField(values.astype(np.float32).reshape(*shape), place[0], place[1])
+        except (ValueError, KeyError, TypeError, AttributeError):
+            pass
+        raise LibraryError(
+            f"library {self.library.name!r} is damaged: {self.id!r} has a field of another size or place"
+        )
 
     def array(self, name: str) -> NDArray[Any]:
         """Return the shape's rows of one of the library's arrays (memory-mapped, read-only)."""
@@ -108,8 +113,21 @@ class Library:
         lines = (folder / INDEX).read_text(encoding="utf-8").splitlines() if (folder / INDEX).is_file() else []
         if len(lines) != self.meta["count"]:
             raise LibraryError(f"library {str(folder)!r} is damaged: {len(lines)} of {self.meta['count']} index lines")
-        self._entries = {fields["id"]: Entry(self, fields) for fields in map(json.loads, lines)}
+        self._entries = {fields["id"]: Entry(self, fields) for fields in map(self._line, lines)}
+        if len(self._entries) != len(lines):
+            raise LibraryError(f"library {str(folder)!r} is damaged: ids repeat in its index")
         self._mapped: dict[str, NDArray[Any]] = {}
+
+    def _line(self, text: str) -> dict[str, Any]:
+        """Return a line of the index, if it has what every shape has."""
+        try:
+            fields = json.loads(text)
+            rows = {name: [int(number) for number in fields["rows"][name]] for name in fields["rows"]}
+            if all(len(place) == 2 for place in rows.values()) and {*MESH_ARRAYS} <= {*rows} and "fold" in fields:
+                return {**fields, "id": str(fields["id"]), "rows": rows}
+        except (ValueError, KeyError, TypeError):
+            pass
+        raise LibraryError(f"library {str(self.folder)!r} is damaged: its index says {text[:60]!r}")
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -178,8 +196,11 @@ def _read_header(folder: Path) -> dict[str, Any]:
         raise LibraryError(f"{str(path)!r} is damaged: {error}") from None
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
         raise LibraryError(f"{str(path)!r} does not describe a shape library: its format must be {FORMAT!r}")
-    if meta["version"] != VERSION:
-        raise LibraryError(f"{str(path)!r} has version {meta['version']}, this mishape reads {VERSION}: update mishape")
+    if meta.get("version") != VERSION:
+        known = meta.get("version")
+        raise LibraryError(f"{str(path)!r} has version {known}, this mishape reads {VERSION}: update mishape")
+    if not isinstance(meta.get("arrays"), dict) or not {"name", "count"} <= {*meta}:
+        raise LibraryError(f"{str(path)!r} is damaged: it lacks name, count or arrays")
     return meta
 
 
@@ -189,9 +210,9 @@ def _map(path: Path, expected: Mapping[str, Any]) -> NDArray[Any]:
         rows = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
         raise LibraryError(f"{str(path)!r} is missing or damaged: {error}") from None
-    if rows.dtype.str != expected["dtype"] or list(rows.shape) != expected["shape"]:
+    said = [expected.get("dtype"), expected.get("shape")]
+    if [rows.dtype.str, list(rows.shape)] != said:
         raise LibraryError(
-            f"{str(path)!r} is damaged: it holds {rows.dtype.str} {list(rows.shape)}, "
-            f"the header says {expected['dtype']} {expected['shape']}"
+            f"{str(path)!r} is damaged: it holds {rows.dtype.str} {list(rows.shape)}, the header says {said[0]} {said[1]}"
         )
     return np.asarray(rows)

@@ -10,6 +10,9 @@ import typer
 
 from mishape.plugins.verbs.generate import ProgressStyle
 
+LIMITS = {"--voxel": (1e-3, 1e7), "--smooth": (0, 20), "--regions": (1, 1000)}
+"""Of each of the three numbers."""
+
 
 def prepare(
     volumes: Annotated[list[str], typer.Argument(help="Label volumes: files, folders or URLs (file.h5:/dataset).")],
@@ -87,8 +90,9 @@ def _three(text: str, option: str, kind: Any) -> tuple[Any, Any, Any]:
         x, y, z = (kind(part) for part in text.split(","))
     except ValueError:
         raise typer.BadParameter(f"{text!r} given: three numbers are expected, for x,y,z", param_hint=option) from None
-    if not all(value >= 0 for value in (x, y, z)):
-        raise typer.BadParameter(f"{text!r} given: numbers that are not negative are expected", param_hint=option)
+    low, high = LIMITS[option]
+    if not all(low <= value <= high for value in (x, y, z)):
+        raise typer.BadParameter(f"{text!r} given: numbers of {low:g} to {high:g} are expected", param_hint=option)
     return x, y, z
 
 
