@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -203,7 +204,10 @@ def test_the_packaged_library_equals_its_source() -> None:
         ("library.json", '"arrays": {', '"arrays": 3, "others": {', "is damaged: it lacks name, count or arrays"),
     ],
 )
-def test_damaged_texts_are_named(folder: Path, file: str, before: str, after: str, message: str) -> None:
+def test_damaged_texts_are_named(
+    folder: Path, tmp_path: Path, file: str, before: str, after: str, message: str
+) -> None:
+    folder = shutil.copytree(folder, tmp_path / "copy")
     text = (folder / file).read_text()
     assert before in text
     (folder / file).write_text(text.replace(before, after, 1))

@@ -213,6 +213,7 @@ def _map(path: Path, expected: Mapping[str, Any]) -> NDArray[Any]:
     said = [expected.get("dtype"), expected.get("shape")]
     if [rows.dtype.str, list(rows.shape)] != said:
         raise LibraryError(
-            f"{str(path)!r} is damaged: it holds {rows.dtype.str} {list(rows.shape)}, the header says {said[0]} {said[1]}"
+            f"{str(path)!r} is damaged: it holds {rows.dtype.str} {list(rows.shape)}, "
+            f"the header says {said[0]} {said[1]}"
         )
     return np.asarray(rows)
