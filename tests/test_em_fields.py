@@ -289,8 +289,8 @@ def test_both_code_paths_read_the_same_values(use_path: Callable[[str], None]) -
     for path in ("core", "fast"):
         use_path(path)
         found[path] = field(points)
-    np.testing.assert_allclose(found["fast"], found["core"], atol=1e-9)
+    np.testing.assert_allclose(found["fast"], found["core"], atol=1e-5)
     place = (points - field.origin_nm) / field.step_nm
     apart = (np.abs(place - [3, 2, 3]) >= 1).any(axis=1)
     i, j, k = np.clip(place, 0, [6, 4, 5]).T
-    np.testing.assert_allclose(found["core"][apart], (1 + i + 2 * j + 3 * k)[apart], atol=1e-9)
+    np.testing.assert_allclose(found["core"][apart], (1 + i + 2 * j + 3 * k)[apart], atol=1e-5)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import math
+import shutil
 import tempfile
+import weakref
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -122,8 +124,8 @@ class _Scanned:
         from mishape.em.volume_run import VolumeRun
         from mishape.engine.execute import Inline
 
-        self._folder = tempfile.TemporaryDirectory(prefix="mishape-")
-        scratch = Path(self._folder.name)
+        scratch = Path(tempfile.mkdtemp(prefix="mishape-"))
+        weakref.finalize(self, shutil.rmtree, scratch, ignore_errors=True)
         self._run = VolumeRun.of(Source.of(place, making.axes, scratch, making.max_bytes), making)
         if (voxels := math.prod(self._run.volume.shape)) > MAX_VOXELS:
             raise ShapeError(
