@@ -281,6 +281,18 @@ def test_an_interrupted_run_goes_on_where_it_was(
     assert not (tmp_path / "lib.work").exists()
 
 
+def stop(*_: Any) -> Any:
+    raise KeyboardInterrupt
+
+
+def interrupted(volume: Path, out: Path, making: Making, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin a library, and end after its blocks."""
+    with monkeypatch.context() as patched:
+        patched.setattr(shapes, "shape_of", stop)
+        with pytest.raises(KeyboardInterrupt):
+            prepare(volume, out, making)
+
+
 def test_a_library_that_was_finished_is_not_made_again(vesicles: Path, tmp_path: Path) -> None:
     """A run that was killed between the library and the end of its work."""
     making = Making(voxel_nm=(10, 10, 10))
@@ -295,13 +307,7 @@ def test_a_library_that_was_finished_is_not_made_again(vesicles: Path, tmp_path:
 def test_other_settings_of_shapes_keep_the_blocks(
     vesicles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stop(*_: Any) -> Any:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr(shapes, "shape_of", stop)
-        with pytest.raises(KeyboardInterrupt):
-            prepare(vesicles, tmp_path / "lib", Making(voxel_nm=(10, 10, 10)))
+    interrupted(vesicles, tmp_path / "lib", Making(voxel_nm=(10, 10, 10)), monkeypatch)
     with monkeypatch.context() as patched:
         patched.setattr(ArrayVolume, "read", stop)  # no block is read again
         library = prepare(vesicles, tmp_path / "lib", Making(voxel_nm=(10, 10, 10), min_voxels=800))
@@ -312,21 +318,20 @@ def test_a_volume_that_changed_is_read_anew(vesicles: Path, tmp_path: Path, monk
     making = Making(voxel_nm=(10, 10, 10))
     before = prepare(vesicles, tmp_path / "before", making)
     source = EmLabels(volume=str(vesicles), voxel_nm=(10, 10, 10))
-    hashed, keys = source.content_hash(), source.keys()
+    hashed = source.content_hash()
+    source.keys()
     np.save(tmp_path / "other.npy", balls(seed=9))
     (tmp_path / "other.npy").replace(vesicles)
     after = prepare(vesicles, tmp_path / "after", making)
     assert [entry.voxels for entry in after] != [entry.voxels for entry in before]
     assert source.content_hash() != hashed
-    assert source.keys() != keys or source.sample(np.random.default_rng(0), next(iter(keys))).surface is not None
+    whole = {entry.id: entry for entry in after if not entry.touches_border}
+    assert source.keys().keys() == whole.keys()
+    for id, entry in whole.items():
+        found = source.sample(np.random.default_rng(0), id).surface.vertices_nm
+        np.testing.assert_array_equal(found, entry.shape().surface.vertices_nm)
 
-    def stop(*_: Any) -> Any:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr(shapes, "shape_of", stop)
-        with pytest.raises(KeyboardInterrupt):
-            prepare(vesicles, tmp_path / "lib", making)
+    interrupted(vesicles, tmp_path / "lib", making, monkeypatch)
     np.save(tmp_path / "other.npy", balls(seed=3))
     (tmp_path / "other.npy").replace(vesicles)
     with pytest.raises(
@@ -338,13 +343,7 @@ def test_a_volume_that_changed_is_read_anew(vesicles: Path, tmp_path: Path, monk
 def test_another_run_of_other_settings_is_not_gone_on_with(
     vesicles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stop(*_: Any) -> Any:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr(shapes, "shape_of", stop)
-        with pytest.raises(KeyboardInterrupt):
-            prepare(vesicles, tmp_path / "lib", Making(voxel_nm=(10, 10, 10)))
+    interrupted(vesicles, tmp_path / "lib", Making(voxel_nm=(10, 10, 10)), monkeypatch)
     with pytest.raises(VolumeError, match=CHANGED):
         prepare(vesicles, tmp_path / "lib", Making(voxel_nm=(10, 10, 10), foreground=Foreground(binary=True)))
 
