@@ -19,7 +19,7 @@ from mishape.em.settings import Making, Origin
 from mishape.em.volumes import ArrayVolume
 from mishape.engine import geometry
 from mishape.engine.columns import inside_mesh
-from mishape.engine.errors import DatasetError, VolumeError
+from mishape.engine.errors import DatasetError, ShapeError, VolumeError
 from mishape.engine.library import Library, open_library
 from mishape.engine.types import Mesh, Points
 from mishape.plugins.shapes.em_labels import EmLabels
@@ -494,6 +494,19 @@ def test_em_labels_gives_what_prepare_makes(vesicles: Path, tmp_path: Path) -> N
         shape, expected = source.sample(np.random.default_rng(0), entry.id), entry.shape()
         np.testing.assert_array_equal(shape.surface.vertices_nm, expected.surface.vertices_nm)
         assert (shape.source, shape.licence, shape.fold) == ("cells", "CC0", "vesicles")
+
+
+def test_em_labels_leaves_out_what_has_no_shape(tmp_path: Path) -> None:
+    """As a library does: the plate is one voxel thick, and the level four of them."""
+    labels = np.zeros((48, 48, 48), np.uint8)
+    labels[8:32, 8:32, 8:32] = 1
+    labels[36:37, 4:44, 4:44] = 2
+    np.save(tmp_path / "cells.npy", labels)
+    source = EmLabels(volume=str(tmp_path / "cells.npy"), voxel_nm=(10, 10, 10), level_nm=40)
+    assert source.keys() == {"cells-1": "cells"}
+    assert source.sample(np.random.default_rng(0), None).id == "cells-1"
+    with pytest.raises(ShapeError, match=r"cells.npy' has no shape 'cells-2': did you mean 'cells-1'\?"):
+        source.sample(np.random.default_rng(0), "cells-2")
 
 
 def test_a_dataset_of_em_labels_stands_alone(run: Run, vesicles: Path, monkeypatch: pytest.MonkeyPatch) -> None:

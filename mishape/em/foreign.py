@@ -113,7 +113,7 @@ def _mended(mesh: Mesh) -> tuple[Mesh, list[str]]:
 def _parts_outward(mesh: Mesh) -> tuple[Mesh, int]:
     """Return a closed mesh with its parts turned outwards, but for cavities, and how many were turned."""
     part = _part_of_faces(mesh)
-    cones, _ = mesh.triangles.cones(mesh.vertices_nm.mean(axis=0))
+    cones = mesh.triangles.cone_volumes_nm3(mesh.vertices_nm.mean(axis=0))
     inverted = np.bincount(part, weights=cones) < 0
     outward = np.where(inverted[part][:, None], mesh.faces[:, ::-1], mesh.faces)
     turned = np.zeros(len(inverted), np.bool_)

@@ -129,21 +129,21 @@ def mesh_area_nm2(mesh: Mesh) -> float:
     return pose.scale**2 * mesh_area_nm2(own)
 
 
-def _cones(mesh: Mesh) -> tuple[Points, Points, Points]:
-    """Return a middle, and per face the signed volume and centroid of the cone from that middle."""
-    middle = np.ascontiguousarray(mesh.vertices_nm.T).mean(axis=1)
-    return middle, *mesh.triangles.cones(middle)
-
-
 def mesh_volume_nm3(mesh: Mesh) -> float:
     """Return the signed volume of a closed mesh, nm^3: positive if its faces look outwards (divergence theorem)."""
-    return float(_cones(mesh)[1].sum())
+    return float(mesh.triangles.cone_volumes_nm3(_middle_nm(mesh)).sum())
 
 
 def centroid(mesh: Mesh) -> Points:
     """Return the centroid of the solid inside a closed mesh, (3,) nm."""
-    middle, volumes, centers = _cones(mesh)
-    return np.asarray(middle + centers @ volumes / volumes.sum())
+    middle = _middle_nm(mesh)
+    volumes = mesh.triangles.cone_volumes_nm3(middle)
+    return np.asarray(middle + mesh.triangles.cone_centroids_nm(middle) @ volumes / volumes.sum())
+
+
+def _middle_nm(mesh: Mesh) -> Points:
+    """Return the mean of the vertices: a tip near the surface keeps its cones small, and their sum exact."""
+    return np.asarray(np.ascontiguousarray(mesh.vertices_nm.T).mean(axis=1))
 
 
 def oriented_outward(mesh: Mesh) -> Mesh:

@@ -42,10 +42,11 @@ def _genus(mesh: Mesh) -> int:
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    start, end = mesh.faces.ravel(), np.roll(mesh.faces, -1, axis=1).ravel()
     count = len(mesh.vertices_nm)
-    used = int(np.count_nonzero(np.bincount(start, minlength=count)))
+    used = int(np.count_nonzero(np.bincount(mesh.faces.ravel(), minlength=count)))
+    # Two sides of each face join its corners.
+    start, end = mesh.faces[:, :2].ravel(), mesh.faces[:, 1:].ravel()
     graph = coo_array((np.ones(len(start), np.int8), (start, end)), shape=(count, count))
     parts = connected_components(graph, directed=False)[0] - (count - used)
-    euler = used - len(start) // 2 + len(mesh.faces)
+    euler = used - mesh.faces.size // 2 + len(mesh.faces)
     return int(parts - euler // 2)

@@ -178,23 +178,41 @@ def _cases() -> dict[tuple[bool, ...], list[tuple[tuple[int, int], ...]]]:
     return cases
 
 
-TETRAHEDRA = _tetrahedra()
-CASES = _cases()
+def _triangles_by_code() -> tuple[Indices, Indices, Indices]:
+    """Return the triangles of a cell for each choice of inside corners, a bit for each: all of them below each other.
+
+    Returns
+    -------
+    corners, directions
+        (n, 3) of each of a triangle's edges: its lower corner, and the direction that it takes from there.
+    starts
+        (257,) where the triangles of each choice begin, and the last ones end.
+    """
+    cases = _cases()
+    found = [
+        [
+            [sorted((tetrahedron[a], tetrahedron[b])) for a, b in face]
+            for tetrahedron in _tetrahedra()
+            for face in cases.get(tuple(bool(code >> corner & 1) for corner in tetrahedron), ())
+        ]
+        for code in range(256)
+    ]
+    low, high = np.moveaxis(np.array([triangle for triangles in found for triangle in triangles]), -1, 0)
+    return low, high - low, np.cumsum([0, *map(len, found)])
+
+
+LOW_CORNERS, DIRECTIONS, STARTS = _triangles_by_code()
 
 
 def _march(lattice: _Lattice) -> Indices:
     """Return triangles (m, 3) as numbers of lattice edges: lower corner times 8 plus the edge's direction."""
-    cells = lattice.cells
-    inside = lattice.values_at(cells[:, None] + lattice.offsets) < 0
-    triangles = []
-    for tetrahedron in TETRAHEDRA:
-        code = inside[:, tetrahedron] @ (1 << np.arange(4))
-        for case, faces in CASES.items():
-            cut = cells[code == np.dot(case, 1 << np.arange(4))]
-            for face in faces:
-                ends = np.sort([[tetrahedron[a], tetrahedron[b]] for a, b in face], axis=1)
-                triangles.append((cut[:, None] + lattice.offsets[ends[:, 0]]) * 8 + (ends[:, 1] - ends[:, 0]))
-    return np.concatenate(triangles)
+    inside = lattice.values_at(lattice.cells[:, None] + lattice.offsets) < 0
+    code = np.packbits(inside, axis=1, bitorder="little")[:, 0]
+    counts = np.diff(STARTS)[code]
+    # Row by row: a cell's first triangle, and on from there.
+    rows = np.repeat(STARTS[code] - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
+    edges = (lattice.offsets[LOW_CORNERS] * 8 + DIRECTIONS)[rows]
+    return np.asarray(edges + np.repeat(lattice.cells * 8, counts)[:, None])
 
 
 def _polished(implicit: Implicit, vertices: Points, faces: Indices) -> Points:

@@ -44,12 +44,14 @@ class Triangles:
         x, y, z = self.normals_nm2
         return np.asarray(np.sqrt(x * x + y * y + z * z) / 2)
 
-    def cones(self, tip_nm: Points) -> tuple[Points, Points]:
-        """Return the cones from a tip to each face: signed volumes, (m,), and centroids seen from the tip, (3, m)."""
+    def cone_volumes_nm3(self, tip_nm: Points) -> Points:
+        """The signed volumes of the cones from a tip to each face, (m,)."""
+        return np.asarray(np.einsum("ij,ij->j", self.corners_nm[0] - tip_nm[:, None], self.normals_nm2) / 6)
+
+    def cone_centroids_nm(self, tip_nm: Points) -> Points:
+        """The centroids of the cones from a tip to each face, seen from the tip, (3, m)."""
         first, to_second, to_third = self.corners_nm
-        sides = first - tip_nm[:, None]
-        volumes = np.einsum("ij,ij->j", sides, self.normals_nm2) / 6
-        return volumes, (3 * sides + to_second + to_third) / 4
+        return np.asarray((3 * (first - tip_nm[:, None]) + to_second + to_third) / 4)
 
     @cached_property
     def area_before_nm2(self) -> Points:

@@ -18,22 +18,22 @@ from pydantic import Field, PrivateAttr
 from mishape.engine.component import Component, Flag, Keyed, Real, Whole
 from mishape.engine.errors import ShapeError
 from mishape.engine.files import canonical, sha256
-from mishape.engine.library import open_library
 from mishape.engine.sources import copy_of, keys_of_copy
 from mishape.engine.types import Shape
 from mishape.engine.wording import problem, suggestion
+from mishape.plugins.shapes.em_mesh import EmMesh
 
 if TYPE_CHECKING:
-    from mishape.em.settings import Making
+    from mishape.em.settings import Making, Origin
 
 MAX_VOXELS = 1 << 28
 
 
 class EmLabels(Component):
-    """Instances of a label volume, one drawn per object; each is made a smooth closed solid when it is asked for.
+    """Instances of a label volume as smooth closed solids, one drawn per object.
 
-    It is what `mishape prepare` makes, for volumes of up to 2^28 voxels: larger ones, or those that serve many
-    datasets, are prepared once. The volume is the shapes' fold.
+    They are what `mishape prepare` makes, made anew in each run, of volumes of up to 2^28 voxels: larger ones, or
+    those that serve many datasets, are prepared once. The volume is the shapes' fold.
     """
 
     kind: Literal["em_labels"] = "em_labels"
@@ -68,21 +68,28 @@ class EmLabels(Component):
             raise problem(f"volume {self.volume!r} does not exist: {str(file.resolve())!r} was looked for")
 
     def keys(self) -> Mapping[str, str]:
-        """Return shape id -> its fold, the volume's name; all of them, whatever `ids`."""
-        found = keys_of_copy(self._place) if self._copied else self._scanned().keys
-        unknown = [id for id in self.ids or () if id not in found]
-        if unknown:
-            raise ShapeError(f"volume {self.volume!r} has no shape {unknown[0]!r}: {suggestion(unknown[0], found)}")
-        return dict(found)
+        """Return shape id -> its fold, the volume's name; all of them, whatever `ids`.
+
+        Instances that no closed solid can be made of are left out.
+        """
+        return dict(self._known(self._library()))
 
     def sample(self, rng: Generator, id: str | None) -> Shape:
         """Return the shape of that id; without one, draw it."""
-        known = self.keys()
+        library = self._library()
+        known = self._known(library)
         if id is None:
             id = sorted(self.ids or known)[rng.integers(len(self.ids or known))]
         if id not in known:
             raise ShapeError(f"volume {self.volume!r} has no shape {id!r}: {suggestion(id, known)}")
-        return open_library(self._place)[id].shape() if self._copied else self._scanned().shape(id)
+        return library.sample(rng, id)
+
+    def _known(self, library: EmMesh) -> Mapping[str, str]:
+        found = keys_of_copy(self._place) if self._copied else library.keys()
+        unknown = [id for id in self.ids or () if id not in found]
+        if unknown:
+            raise ShapeError(f"volume {self.volume!r} has no shape {unknown[0]!r}: {suggestion(unknown[0], found)}")
+        return found
 
     def content_hash(self) -> str:
         """Return the SHA-256 of the volume's files and of how its shapes are made."""
@@ -95,10 +102,13 @@ class EmLabels(Component):
         """The file or folder on disk, without the name of a dataset in it."""
         return Path(str(self._place).partition(":/")[0])
 
-    def _scanned(self) -> _Scanned:
+    def _library(self) -> EmMesh:
+        """Return the library that is made of the volume, or the dataset's copy of it."""
         from mishape.em.stamps import stamp_of
 
-        return _scan(Keyed.of(self), str(self._place), stamp_of(self._place))
+        if self._copied:
+            return EmMesh(library=str(self._place))
+        return _prepared(Keyed.of(self), str(self._place), stamp_of(self._place)).library
 
     @property
     def making(self) -> Making:
@@ -115,42 +125,32 @@ class EmLabels(Component):
         )
 
 
-class _Scanned:
-    """A volume whose blocks are scanned into a folder that goes when the process ends."""
+class _Prepared:
+    """The library of a volume's shapes, in a folder that goes when the process ends."""
 
-    def __init__(self, place: str, making: Making, source: str, licence: str) -> None:
-        from mishape.em.jobs import Source
-        from mishape.em.settings import Origin
-        from mishape.em.volume_run import VolumeRun
-        from mishape.engine.execute import Inline
+    def __init__(self, place: str, making: Making, origin: Origin) -> None:
+        from mishape.em.prepare import prepare
 
         scratch = Path(tempfile.mkdtemp(prefix="mishape-"))
         weakref.finalize(self, shutil.rmtree, scratch, ignore_errors=True)
-        self._run = VolumeRun.of(Source.of(place, making.axes, scratch, making.max_bytes), making)
-        if (voxels := math.prod(self._run.volume.shape)) > MAX_VOXELS:
-            raise ShapeError(
-                f"volume {place!r} has {voxels} voxels, more than {MAX_VOXELS}: make a library of it by mishape "
-                "prepare, and name that in em_mesh"
-            )
-        self._blocks, self._origin = scratch / "blocks", Origin(source, licence)
-        self._run.scan(self._blocks, Inline())
-        self._instances = {f"{self._run.name}-{instance.label}": instance for instance in self._run.instances}
+        _check_size(place, making, scratch)
+        self.library = EmMesh(library=str(prepare(place, scratch / "library", making, origin).folder))
 
-    @property
-    def keys(self) -> dict[str, str]:
-        """Shape id -> fold."""
-        return dict.fromkeys(self._instances, self._run.name)
 
-    @lru_cache(maxsize=256)  # noqa: B019 - of a few volumes at most, each of which lives as long as the process
-    def shape(self, id: str) -> Shape:
-        """Make one shape."""
-        from mishape.em.shapes import shape_of
+def _check_size(place: str, making: Making, scratch: Path) -> None:
+    from mishape.em.open import open_volume
 
-        instance = self._instances[id]
-        return shape_of(instance, self._run.place(instance, self._origin), self._blocks)[0]
+    shape = open_volume(place, scratch, making.axes, None, making.max_bytes).shape
+    if (voxels := math.prod(shape)) > MAX_VOXELS:
+        raise ShapeError(
+            f"volume {place!r} has {voxels} voxels, more than {MAX_VOXELS}: make a library of it by mishape prepare, "
+            "and name that in em_mesh"
+        )
 
 
 @lru_cache(maxsize=4)
-def _scan(key: Keyed, place: str, stamp: str) -> _Scanned:
+def _prepared(key: Keyed, place: str, stamp: str) -> _Prepared:
+    from mishape.em.settings import Origin
+
     source: EmLabels = key.component
-    return _Scanned(place, source.making, source.source, source.licence)
+    return _Prepared(place, source.making, Origin(source.source, source.licence))
