@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from mishape.engine.generate import generate
     from mishape.engine.library import open_library
     from mishape.engine.library_writing import write_library
+    from mishape.engine.merge import merge
+    from mishape.engine.repair import repair
     from mishape.engine.scene import Scene
     from mishape.engine.simulate import simulate, simulate_many
     from mishape.engine.spec import Spec, load_spec
@@ -27,6 +29,8 @@ _HOMES = {
     "generate": ("generate",),
     "library": ("open_library",),
     "library_writing": ("write_library",),
+    "merge": ("merge",),
+    "repair": ("repair",),
     "scene": ("Scene",),
     "simulate": ("simulate", "simulate_many"),
     "spec": ("Spec", "load_spec"),
@@ -46,6 +50,8 @@ __all__ = [  # noqa: RUF022  (in the order of the modules)
     "generate",
     "open_library",
     "write_library",
+    "merge",
+    "repair",
     "Scene",
     "simulate",
     "simulate_many",

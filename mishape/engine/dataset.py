@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -16,7 +16,7 @@ from mishape.engine.errors import DatasetError
 from mishape.engine.library import Library, open_library
 from mishape.engine.manifest import Manifest, read_manifest
 from mishape.engine.seals import ShardSeal, read_seal
-from mishape.engine.shard import RECORDS, SEAL, SHAPES, shard_folder
+from mishape.engine.shard_files import HOLE, RECORDS, SEAL, SHAPES, shard_folder
 from mishape.engine.spec import Spec
 from mishape.engine.wording import suggestion
 from mishape.engine.yaml_marks import Source
@@ -43,6 +43,8 @@ class Item:
 
 class Dataset:
     """A dataset on disk: `len`, iteration, and ``dataset[i]["epi.image"]``.
+
+    Samples that failed and were left out count in `len`; iteration goes past them.
 
     Parameters
     ----------
@@ -71,26 +73,48 @@ class Dataset:
 
     @property
     def missing(self) -> list[int]:
-        """Numbers of the shards that are not there yet."""
-        return [n for n in range(self.manifest.shards) if not (shard_folder(self.folder, n) / SEAL).is_file()]
+        """Numbers of the shards that are not there yet, or not as long as the dataset is meant to be by now."""
+        return [n for n in range(self.manifest.shards) if not self._is_whole(n)]
+
+    def _is_whole(self, shard: int) -> bool:
+        seal = shard_folder(self.folder, shard) / SEAL
+        try:
+            samples = json.loads(seal.read_text(encoding="utf-8"))["samples"]
+        except FileNotFoundError:
+            return False
+        except (OSError, ValueError, LookupError, TypeError):
+            return True  # it is there; whoever reads it says what is wrong with it
+        return bool(samples == len(self.manifest.shard_samples(shard)))
+
+    @property
+    def holes(self) -> dict[int, str]:
+        """Samples that failed and were left out, and why: number -> error."""
+        there = sorted({*range(self.manifest.shards)} - {*self.missing})
+        lines = (line for shard in there for line in self.shard(shard).records)
+        return {line["index"]: line[HOLE] for line in lines if HOLE in line}
 
     def __len__(self) -> int:
         return self.manifest.samples
 
     def __iter__(self) -> Iterator[Item]:
-        return (self[number] for number in range(len(self)))
+        return (self[record["index"]] for record in self.records())
 
     def __getitem__(self, number: int) -> Item:
         if not 0 <= number < len(self):
             raise IndexError(f"sample {number} given, the dataset has 0 to {len(self) - 1}")
         shard, row = divmod(number, self.manifest.shard_size)
         part = self.shard(shard)
-        return Item(part.records[row], {name: part.row(name, row) for name in part.names})
+        if not row < len(part.records):
+            raise DatasetError(f"sample {number} of {str(self.folder)!r} is missing: run generate again to make it")
+        record = part.records[row]
+        if HOLE in record:
+            raise DatasetError(f"sample {number} failed when it was made, and was left out: {record[HOLE]}")
+        return Item(record, {name: part.row(name, row) for name in part.names})
 
     def records(self) -> Iterator[dict[str, Any]]:
-        """Yield the record of every sample."""
+        """Yield the record of every sample but those that were left out."""
         for shard in range(self.manifest.shards):
-            yield from self.shard(shard).records
+            yield from (record for record in self.shard(shard).records if HOLE not in record)
 
     def shard(self, number: int) -> Shard:
         """Return one shard."""
@@ -98,6 +122,14 @@ class Dataset:
         if not (folder / SEAL).is_file():
             raise DatasetError(f"shard {number} of {str(self.folder)!r} is missing: run generate again to make it")
         return self._opened(folder)
+
+    def is_raster(self, name: str) -> bool:
+        """Tell whether an array lies on a grid, rather than having one row per item."""
+        return (shard_folder(self.folder, 0) / f"{name}{OME}").is_file()
+
+    def pixel_um(self, name: str) -> Mapping[str, float]:
+        """Return the size of a raster's pixels by axis, um; without Z where planes lie at uneven distances."""
+        return self.shard(0).pixel_um(name)
 
     def libraries(self) -> dict[str, Library]:
         """Return the dataset's copies of the finite shape sources it used, by name."""
@@ -112,6 +144,7 @@ class Shard:
         self.folder = folder
         self._stack = lru_cache(maxsize=None)(self._map_stack)
         self._table = lru_cache(maxsize=None)(self._map_table)
+        self.pixel_um = lru_cache(maxsize=None)(self._pixel_um)
 
     @cached_property
     def records(self) -> list[dict[str, Any]]:
@@ -141,6 +174,17 @@ class Shard:
             return np.asarray(self._stack(name)[number])
         table, offsets = self._table(name)
         return np.asarray(table[offsets[number] : offsets[number + 1]])
+
+    def _pixel_um(self, name: str) -> Mapping[str, float]:
+        """Return the size of a stack's pixels by axis, um, as its file says."""
+        import tifffile
+        from xml.etree import ElementTree
+
+        with tifffile.TiffFile(self.folder / f"{name}{OME}") as tiff:
+            pixels = ElementTree.fromstring(tiff.ome_metadata or "").find(".//{*}Pixels")
+        assert pixels is not None
+        sizes = {axis: pixels.get(f"PhysicalSize{axis}") for axis in "XYZ"}
+        return {axis: float(size) for axis, size in sizes.items() if size is not None}
 
     def _map_stack(self, name: str) -> NDArray[Any]:
         import tifffile

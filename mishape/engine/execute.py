@@ -7,12 +7,13 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator
 from functools import cache
+from inspect import signature
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import TypeVar
 
 from mishape.engine import registry
-from mishape.engine.errors import DatasetError
+from mishape.engine.errors import DatasetError, PluginError
 from mishape.engine.protocols import Executor, Job
 
 T = TypeVar("T")
@@ -112,13 +113,16 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def named_executor(name: str, workers: int) -> Executor:
-    """Return an installed executor, made with a number of workers.
+def named_executor(name: str, workers: int, scheduler: str | None = None) -> Executor:
+    """Return an installed executor, made with a number of workers, or with the address of their scheduler.
 
     Raises
     ------
     PluginError
-        If there is none of that name (with a suggestion), or it is broken.
+        If there is none of that name (with a suggestion), it is broken, or knows no schedulers.
     """
-    executor: Executor = registry.load("executors", name)(workers)
+    make = registry.load("executors", name)
+    if scheduler is not None and "scheduler" not in signature(make).parameters:
+        raise PluginError(f"executor {name!r} has no scheduler: leave --scheduler out, or give --executor dask")
+    executor: Executor = make(workers) if scheduler is None else make(workers, scheduler=scheduler)
     return executor

@@ -43,9 +43,12 @@ def disk_errors(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def whole_folder(folder: Path) -> Iterator[Path]:
-    """Give a temporary folder that takes the final name, synced, when the block ends without an error."""
-    temporary = folder.with_name(f"{folder.name}.{os.getpid()}{TEMPORARY}")
+def whole_folder(folder: Path, replace: bool = False) -> Iterator[Path]:
+    """Give a temporary folder that takes the final name, synced, when the block ends without an error.
+
+    With `replace` a folder of that name stays until then; else there must be none.
+    """
+    temporary, replaced = (folder.with_name(f"{folder.name}.{os.getpid()}{end}{TEMPORARY}") for end in ("", ".old"))
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
@@ -53,10 +56,13 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         for path in sorted(temporary.rglob("*")):
             sync(path)
         sync(temporary)
+        if replace and folder.exists():
+            folder.rename(replaced)
         temporary.rename(folder)
         sync(folder.parent)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        for path in (temporary, replaced):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mishape.engine import hooks, registry
@@ -13,10 +13,12 @@ from mishape.engine.errors import DatasetError
 from mishape.engine.execute import named_executor
 from mishape.engine.files import disk_errors, remove_leftovers
 from mishape.engine.library_copies import keep_libraries, used_sources
+from mishape.engine.licences import refuse_source
 from mishape.engine.lock import LOCK, locked
 from mishape.engine.manifest import NAME, Manifest, differences, manifest_of, read_manifest, write_manifest
 from mishape.engine.protocols import Executor
-from mishape.engine.shard import ShardJob, shard_folder
+from mishape.engine.shard import ShardJob
+from mishape.engine.shard_files import SEAL, shard_folder
 from mishape.engine.spec import Spec, load_spec
 from mishape.engine.used_inputs import changed_inputs
 
@@ -32,15 +34,19 @@ def generate(
     executor: Executor | str | None = None,
     progress: Progress = lambda done, total: None,
     device: str = "cpu",
+    *,
+    shards: range | None = None,
+    skip_errors: bool = False,
+    commercial_ok: bool = False,
 ) -> Dataset:
-    """Make a dataset, or the shards that are missing in one that was interrupted.
+    """Make a dataset, or what is missing of one that was interrupted or is to be longer.
 
     Parameters
     ----------
     spec
         A spec, or the path of a scene file.
     out
-        The dataset's folder; new, empty, or holding an unfinished dataset of the same spec.
+        The dataset's folder; new, empty, or holding a dataset of the same spec with as many samples or fewer.
     samples
         Number of samples; the spec's own by default.
     workers
@@ -52,6 +58,12 @@ def generate(
         Called after each shard with (samples done, samples in all).
     device
         Where images are computed: cpu, cuda, cuda:N, torch:cpu, torch:cuda or torch:cuda:N. Several workers share it.
+    shards
+        Make these shards alone, for `merge` to join with what other runs make; all by default.
+    skip_errors
+        Leave out samples that fail (`Dataset.holes` says which, and why), where else the first of them ends the run.
+    commercial_ok
+        Refuse shapes that may not be used commercially, or do not say so.
 
     Raises
     ------
@@ -64,48 +76,70 @@ def generate(
         be written. Finished shards stay.
     PluginError
         If the executor is unknown, or a plugin fails.
+    ShapeError
+        If a shape may not be used commercially, and that is asked for.
     """
     spec = (spec if isinstance(spec, Spec) else load_spec(spec)).with_values(samples=samples)
     folder = Path(out)
     manifest = manifest_of(spec, find_device(device))
     chosen = named_executor(executor, workers) if isinstance(executor, str) else executor
+    if commercial_ok:
+        for source in spec.shape_sources():
+            refuse_source(source)
     with disk_errors(folder):
-        _open_folder(folder)
+        open_folder(folder)
     with locked(folder):
         with disk_errors(folder):
-            _claim(folder, manifest)
+            claim(folder, manifest)
         # A folder may have moved since it was begun: the paths of today's scene count.
         dataset = Dataset(folder, spec.folder)
         used_sources(dataset)  # before hours of work, rather than after them
         if changed := [*changed_inputs(dataset)]:
             raise DatasetError("\n".join([*changed, "Put back what they held, or give another output folder"]))
-        job = ShardJob(spec, folder.resolve(), manifest, device)
-        failures = _make_missing(dataset, job, chosen, workers, progress)
-        with disk_errors(folder):
-            keep_libraries(dataset)
-            failures = {**hooks.call("mishape_dataset_done", dataset=dataset), **failures}
+        wanted = _wanted(dataset, shards)
+        job = ShardJob(spec, folder.resolve(), manifest, device, skip_errors, commercial_ok)
+        failures = make_shards(dataset, job, wanted, chosen, workers, progress)
+        failures = {**finish(dataset), **failures}
     registry.ledger.update(failures)
     return dataset
 
 
-def _make_missing(
-    dataset: Dataset, job: ShardJob, executor: Executor | None, workers: int, progress: Progress
+def _wanted(dataset: Dataset, shards: range | None) -> list[int]:
+    """Return which of the missing shards are to be made."""
+    if shards is not None and not (len(shards) and shards.start < dataset.manifest.shards):
+        raise DatasetError(
+            f"shards {shards.start}:{shards.stop} asked for: the dataset has {dataset.manifest.shards}, "
+            f"so give a part of 0:{dataset.manifest.shards}"
+        )
+    return [number for number in dataset.missing if shards is None or number in shards]
+
+
+def make_shards(
+    dataset: Dataset, job: ShardJob, shards: Sequence[int], executor: Executor | None, workers: int, progress: Progress
 ) -> dict[str, str]:
-    """Make the missing shards; return which hook plugins failed, and why they did so first."""
-    manifest, missing = dataset.manifest, dataset.missing
-    done = sum(len(manifest.shard_samples(n)) for n in range(manifest.shards) if n not in set(missing))
-    progress(done, manifest.samples)
+    """Make shards; return which hook plugins failed, and why they did so first."""
+    manifest, wanted = dataset.manifest, set(shards)
+    total = sum(len(manifest.shard_samples(n)) for n in ({*range(manifest.shards)} - {*dataset.missing}) | wanted)
+    done = total - sum(len(manifest.shard_samples(n)) for n in wanted)
+    progress(done, total)
     failures: dict[str, str] = {}
-    workers = min(workers, len(missing))
+    workers = min(workers, len(shards))
     executor = executor or named_executor("processes" if workers > 1 else "inline", workers)
-    for made in executor.imap(job, missing):
+    for made in executor.imap(job, shards):
         done += made.samples
         failures = {**made.failures, **failures}
-        progress(done, manifest.samples)
+        progress(done, total)
     return failures
 
 
-def _open_folder(folder: Path) -> None:
+def finish(dataset: Dataset) -> dict[str, str]:
+    """Keep the libraries of what is there, and call the hooks once all is; return which of them failed, and why."""
+    with disk_errors(dataset.folder):
+        keep_libraries(dataset)
+        return {} if dataset.missing else hooks.call("mishape_dataset_done", dataset=dataset)
+
+
+def open_folder(folder: Path) -> None:
     """Make the dataset's folder, or make sure that what is there was begun by us."""
     if not folder.exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -120,20 +154,25 @@ def _may_be_ours(folder: Path) -> bool:
     )
 
 
-def _claim(folder: Path, manifest: Manifest) -> None:
-    """Begin the dataset, or make sure that the one in the folder is the same; remove what is not finished."""
-    if (folder / NAME).is_file():
-        changed = differences(read_manifest(folder), manifest)
+def claim(folder: Path, manifest: Manifest) -> None:
+    """Begin the dataset, or make sure that the one in the folder is the same, or will be when it is longer.
+
+    What is not finished is removed.
+    """
+    before = read_manifest(folder) if (folder / NAME).is_file() else None
+    if before is not None:
+        changed = differences(before, manifest)
         if changed:
             raise DatasetError(
                 f"{str(folder)!r} holds another dataset; it differs in:\n  "
                 + "\n  ".join(changed)
                 + "\nGive another output folder, or the same scene and versions to go on with this one"
             )
-    else:
+    if before is None or before.samples < manifest.samples:
         write_manifest(folder, manifest)
     (folder / "shards").mkdir(exist_ok=True)
     for part in (folder, folder / "shards", folder / "library"):
         remove_leftovers(part)
-    for shard in Dataset(folder).missing:  # one that has lost its seal would be in the way
-        shutil.rmtree(shard_folder(folder, shard), ignore_errors=True)
+    for shard in Dataset(folder).missing:
+        if not (shard_folder(folder, shard) / SEAL).is_file():
+            shutil.rmtree(shard_folder(folder, shard), ignore_errors=True)

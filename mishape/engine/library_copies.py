@@ -21,7 +21,7 @@ from mishape.engine.execute import one_thread
 from mishape.engine.files import sha256
 from mishape.engine.seals import UsedSource, read_seal, write_seal
 from mishape.engine.seeding import Stage, stream
-from mishape.engine.shard import write_shapes
+from mishape.engine.shard_writing import write_shapes
 from mishape.engine.simulate import describe_shape
 from mishape.engine.sources import LibrarySeal, content_hash, seal_of_copy
 

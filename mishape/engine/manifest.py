@@ -128,13 +128,13 @@ def other_path(made: Manifest) -> str:
 
 
 def differences(old: Manifest, new: Manifest) -> list[str]:
-    """Return, one line each, why a run of `new` cannot go on in a folder of `old`."""
+    """Return, one line each, why a run of `new` cannot go on in a folder of `old`; more samples are no reason."""
     before, after = old.model_dump(), new.model_dump()
-    lines = [
-        f"{key}: {before[key]} there, {after[key]} here"
-        for key in ("samples", "shard_size")
-        if before[key] != after[key]
-    ]
+    lines = []
+    if old.samples > new.samples:
+        lines.append(f"samples: {old.samples} there, {new.samples} here; a dataset can grow, but not shrink")
+    if old.shard_size != new.shard_size:
+        lines.append(f"shard_size: {old.shard_size} there, {new.shard_size} here")
     told: set[str] = set()
     if old.device != new.device:
         lines.append(f"device: {old.device} there, {new.device} here (--device {old.device})")

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
 from mishape.engine.types import Array, Emitters, Grid, Raster, Sample, Shape
+
+if TYPE_CHECKING:
+    from mishape.engine.dataset import Dataset
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -94,6 +98,16 @@ class ShapeTruth(Protocol):
     def kind(self) -> str: ...
     def describe(self, shape: Shape, rng: Generator) -> Mapping[str, NDArray[Any]]:
         """Return arrays by name, each with one row per item."""
+
+
+@runtime_checkable
+class Exporter(Protocol):
+    """Writes a dataset in another layout."""
+
+    @property
+    def kind(self) -> str: ...
+    def export(self, dataset: Dataset, out: Path) -> None:
+        """Write a dataset into a new folder."""
 
 
 class Job(Protocol[Task, Result]):

@@ -22,8 +22,12 @@ VERBS = {
     "noises": ("detect",),
     "truths": ("measure", "describe"),
     "executors": ("imap",),
+    "exporters": ("export",),
 }
 """Family -> the verb that its components have (any one of them)."""
+
+FILE_MODULE = "mishape_plugin_"
+"""How the names of the modules of plugin files begin; their files' names follow."""
 
 ledger: dict[str, str] = {}
 """``family.kind`` -> why that plugin cannot be used."""
@@ -135,7 +139,7 @@ def add_file(path: str | Path) -> list[str]:
         return []
     if not path.is_file():
         raise PluginError(f"plugin file {str(path)!r} does not exist: give the path of a Python file")
-    module_name = f"mishape_plugin_{path.stem}"
+    module_name = f"{FILE_MODULE}{path.stem}"
     spec = importlib.util.spec_from_file_location(module_name, path)
     if spec is None or spec.loader is None:
         raise PluginError(f"plugin file {str(path)!r} is not a Python file: its name must end in .py")
@@ -163,6 +167,11 @@ def _register_classes(module: Any) -> Iterator[str]:
                 kind = str(_declared_kind(value))
                 _from_files[family, kind] = value
                 yield f"{family}.{kind}"
+
+
+def modules() -> list[str]:
+    """Return the modules of the plugin files in use."""
+    return list(_file_hashes)
 
 
 def files() -> list[Path]:

@@ -3,42 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TypeVar
 
 from mishape.engine import hooks
 from mishape.engine.devices import find_device
 from mishape.engine.errors import MishapeError, PluginError
 from mishape.engine.execute import one_thread
-from mishape.engine.files import canonical, disk_errors, save_array, sha256, whole_folder
-from mishape.engine.library_writing import write_library
+from mishape.engine.files import disk_errors, whole_folder
+from mishape.engine.licences import refuse_non_commercial
 from mishape.engine.manifest import Manifest
-from mishape.engine.montage import tiled_grid
-from mishape.engine.ometiff import StackWriter
-from mishape.engine.scene import Scene, SceneObject
-from mishape.engine.seals import ShardSeal, UsedSource, write_seal
-from mishape.engine.simulate import describe_shape, simulate_many
-from mishape.engine.sources import content_hash
+from mishape.engine.scene import Scene
+from mishape.engine.shard_files import shard_folder
+from mishape.engine.shard_writing import Hole, ShardWriter
+from mishape.engine.simulate import simulate_many
+from mishape.engine.sources import copies_in
 from mishape.engine.spec import Spec
-from mishape.engine.types import Raster, Sample, Shape
-from mishape.engine.used_inputs import used_inputs
+from mishape.engine.types import Sample
 
-SEAL, RECORDS, SHAPES = "shard.json", "samples.jsonl", "shapes"
+T = TypeVar("T")
 BATCH_SAMPLES = 64
 """Samples that a GPU works on together, at most: the host holds them all, with their truths."""
 BATCH_PIXELS = 1 << 24
 """... and pixels of all their views."""
-
-
-def shard_folder(dataset: Path, shard: int) -> Path:
-    """Return the folder of a shard."""
-    return dataset / "shards" / f"{shard:06d}"
 
 
 @dataclass(frozen=True)
@@ -59,12 +49,27 @@ class Made:
 
 @dataclass(frozen=True)
 class ShardJob:
-    """Makes one shard: call it with the shard's number, in any process."""
+    """Makes one shard: call it with the shard's number, in any process.
+
+    Parameters
+    ----------
+    device
+        Where images are computed.
+    skip_errors
+        Leave out samples that fail, where else the first of them ends the run.
+    commercial_ok
+        Fail at samples of shapes that may not be used commercially.
+    copies
+        Folder of the copies that stand in for finite sources.
+    """
 
     spec: Spec
     folder: Path
     manifest: Manifest
     device: str = "cpu"
+    skip_errors: bool = False
+    commercial_ok: bool = False
+    copies: Path | None = None
 
     def __call__(self, shard: int) -> Made:
         """Write the shard, with one BLAS thread whoever the executor is."""
@@ -75,25 +80,36 @@ class ShardJob:
         numbers = self.manifest.shard_samples(shard)
         target = shard_folder(self.folder, shard)
         failures: dict[str, str] = {}
-        with disk_errors(target), whole_folder(target) as part, ExitStack() as open_files:
-            writer = _ShardWriter(
-                part, f"{self.manifest.spec_hash}/{self.manifest.shard_size}/{shard}", len(numbers), open_files
-            )
+        with ExitStack() as stack:
+            stack.enter_context(disk_errors(target))
+            if self.copies is not None:
+                stack.enter_context(copies_in(self.copies))
+            part = stack.enter_context(whole_folder(target, replace=True))
+            identity = f"{self.manifest.spec_hash}/{self.manifest.shard_size}/{shard}"
+            writer = ShardWriter(part, identity, len(numbers), stack.enter_context(ExitStack()))
             for row, sample in enumerate(self._samples(numbers)):
+                if isinstance(sample, Hole):
+                    writer.leave_out(sample)
+                    continue
                 failures = {**hooks.call("mishape_sample_done", sample=sample), **failures}
                 writer.add(row, sample)
             writer.finish()
         return Made(len(numbers), failures)
 
-    def _samples(self, numbers: range) -> Iterator[Sample]:
-        """Make the samples, as many at a time as the device is quicker with."""
+    def _samples(self, numbers: range) -> Iterator[Sample | Hole]:
+        """Make the samples in their order, as many at a time as the device is quicker with."""
         scenes, step = self.spec.scenes(numbers), self._batch_size()
         for first in range(0, len(numbers), step):
+            made: dict[int, Sample | Hole] = {}
             batch = []
             for number in numbers[first : first + step]:
-                with self._named(number):
-                    batch.append(next(scenes))
-            yield from self._together(batch)
+                drawn = self._tried(number, lambda: next(scenes))
+                if isinstance(drawn, Hole):
+                    made[number] = drawn
+                else:
+                    batch.append(drawn)
+            made.update(zip((scene.sample for scene in batch), self._together(batch), strict=True))
+            yield from (made[number] for number in sorted(made))
 
     def _batch_size(self) -> int:
         if not find_device(self.device).is_gpu:
@@ -102,16 +118,34 @@ class ShardJob:
         pixels: int = sum(math.prod(view["grid"]["shape"]) * math.prod(view["montage"]) for view in views)
         return max(1, min(BATCH_SAMPLES, BATCH_PIXELS // pixels))
 
-    def _together(self, scenes: Sequence[Scene]) -> list[Sample]:
+    def _together(self, scenes: Sequence[Scene]) -> list[Sample | Hole]:
         """Make a batch; one that fails is halved until the sample that fails is alone, and can be named."""
+        if not scenes:
+            return []
         if len(scenes) == 1:
-            with self._named(scenes[0].sample):
-                return simulate_many(scenes, describe=False, device=self.device)
+            return [self._tried(scenes[0].sample, lambda: self._simulated(scenes)[0])]
         try:
-            return simulate_many(scenes, describe=False, device=self.device)
+            return [*self._simulated(scenes)]
         except Exception:
             half = len(scenes) // 2
             return [*self._together(scenes[:half]), *self._together(scenes[half:])]
+
+    def _simulated(self, scenes: Sequence[Scene]) -> list[Sample]:
+        samples = simulate_many(scenes, describe=False, device=self.device)
+        if self.commercial_ok:
+            for sample in samples:
+                refuse_non_commercial(sample.sources.values())
+        return samples
+
+    def _tried(self, number: int, make: Callable[[], T]) -> T | Hole:
+        """Make what belongs to a sample, or leave the sample out, if that was asked for."""
+        try:
+            with self._named(number):
+                return make()
+        except MishapeError as error:
+            if not self.skip_errors:
+                raise
+            return Hole(number, str(error))
 
     @contextmanager
     def _named(self, number: int) -> Iterator[None]:
@@ -122,109 +156,9 @@ class ShardJob:
             yield
         except MishapeError as error:
             error.add_note(f"This was sample {number}; to see it alone: {alone}")
+            error.add_note("To go on without the samples that fail: --skip-errors")
             raise
         except Exception as error:  # a stranger's component may fail in any way
             raise PluginError(
                 f"sample {number} failed: {type(error).__name__}: {error}. To see it alone: {alone}"
             ) from error
-
-
-class _ShardWriter:
-    """Collects the samples of one shard in a folder."""
-
-    def __init__(self, folder: Path, identity: str, samples: int, open_files: ExitStack) -> None:
-        self.folder, self.identity, self.samples, self.open_files = folder, identity, samples, open_files
-        self.stacks: dict[str, StackWriter] = {}
-        self.tables: dict[str, list[NDArray[Any]]] = {}
-        self.shapes: dict[str, tuple[Shape, dict[str, NDArray[Any]]]] = {}
-        self.sources: dict[str, UsedSource] = {}
-        self.inputs: dict[str, str] = {}
-        self.records = open_files.enter_context((folder / RECORDS).open("w", encoding="utf-8", newline="\n"))
-
-    def add(self, row: int, sample: Sample) -> None:
-        for name, raster in rasters_of(sample).items():
-            self._stack(name, raster).write(row, raster.data)
-        for name, table in sample.truths.items():
-            if not isinstance(table, Raster):
-                self.tables.setdefault(name, []).append(table)
-        for number, thing in enumerate(sample.scene.objects):
-            self._keep_shape(sample, number, thing)
-        for view in sample.scene.views.values():
-            self.inputs.update(used_inputs(view))
-        self.records.write(canonical(sample.record) + "\n")
-
-    def _stack(self, name: str, raster: Raster) -> StackWriter:
-        if name not in self.stacks:
-            file = f"{name}.ome.tif"
-            writer = StackWriter(
-                self.folder / file, raster.grid, raster.data.dtype, self.samples, f"{self.identity}/{file}"
-            )
-            self.stacks[name] = self.open_files.enter_context(writer)
-        return self.stacks[name]
-
-    def _keep_shape(self, sample: Sample, number: int, thing: SceneObject) -> None:
-        """Remember which finite source was used, or keep a generated shape if a truth asks for shapes."""
-        record = next(item for item in sample.record["objects"] if item["number"] == number)
-        name = record["library"]
-        if name in self.sources:
-            return
-        if name is not None:
-            plain = sample.record["scene"]["objects"][number]["shape"]
-            self.sources[name] = UsedSource(source=plain, sha256=content_hash(thing.shape))
-        elif _describes(sample) and record["shape_id"] not in self.shapes:
-            shape = sample.sources[number]
-            self.shapes[shape.id] = (shape, describe_shape(sample.scene, shape))
-
-    def finish(self) -> None:
-        self.open_files.close()
-        for name, tables in self.tables.items():
-            if len(tables) != self.samples:
-                raise PluginError(f"{name!r} was measured in {len(tables)} of {self.samples} samples: give it in all")
-            save_array(self.folder / f"{name}.npy", np.concatenate(tables))
-            offsets = np.cumsum([0, *(len(table) for table in tables)], dtype=np.int64)
-            save_array(self.folder / f"{name}.offsets.npy", offsets)
-        if self.shapes:
-            shapes, arrays = zip(*self.shapes.values(), strict=True)
-            write_shapes(self.folder / SHAPES, "shapes made for this shard", shapes, arrays)
-        files = sorted(path for path in self.folder.rglob("*") if path.is_file())
-        hashes = {path.relative_to(self.folder).as_posix(): sha256(path) for path in files}
-        write_seal(self.folder / SEAL, self._sealed(hashes))
-
-    def _sealed(self, files: dict[str, str]) -> ShardSeal:
-        return ShardSeal(samples=self.samples, sources=self.sources, inputs=self.inputs, files=files)
-
-
-def rasters_of(sample: Sample) -> dict[str, Raster]:
-    """Return everything of a sample that lies on a grid, under its file's name."""
-    views = sample.scene.views
-    images = {
-        f"{name}.image": Raster(image, tiled_grid(views[name].grid, views[name].montage))
-        for name, image in sample.images.items()
-    }
-    return {**images, **{name: truth for name, truth in sample.truths.items() if isinstance(truth, Raster)}}
-
-
-def _describes(sample: Sample) -> bool:
-    return any(hasattr(truth, "describe") for truth in sample.scene.truths.values())
-
-
-def write_shapes(
-    folder: Path,
-    name: str,
-    shapes: Sequence[Shape],
-    descriptions: Sequence[Mapping[str, NDArray[Any]]],
-    citation: str = "",
-) -> None:
-    """Write shapes and their truths as a library; provenance and licences travel along."""
-    arrays = {key: [description[key] for description in descriptions] for key in descriptions[0]}
-    meta = {
-        "name": name,
-        "source": "; ".join(_distinct(shape.source for shape in shapes)),
-        "licence": "; ".join(_distinct(shape.licence for shape in shapes)),
-        "citation": citation,
-    }
-    write_library(folder, shapes, meta, arrays)
-
-
-def _distinct(texts: Iterator[str]) -> list[str]:
-    return sorted({text for text in texts if text})

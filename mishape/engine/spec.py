@@ -19,6 +19,7 @@ from mishape.engine.document import HEAD_KEYS, draw_faults, drawn, key_faults, l
 from mishape.engine.errors import MishapeError, SpecError
 from mishape.engine.expansion import Choose, ObjectPlan, expand, extreme, field_path, repeating, seeded, settled, tiles
 from mishape.engine.head import Head
+from mishape.engine.protocols import ShapeSource
 from mishape.engine.scene import Scene, SceneObject
 from mishape.engine.seeding import Stage, stream
 from mishape.engine.shape_check import ShapeCheck
@@ -94,7 +95,8 @@ class Spec:
         plans = [ObjectPlan() for _ in self.document["objects"]]
         data, templates = expand(self.document, [plans], extreme(0))
         ready = settled(self.document, self._validated(Scene, data, templates))
-        return (self._scene(number, ready) for number in numbers)
+        # Not a generator: one scene that fails leaves the next ones to be asked for.
+        return map(partial(self._scene, document=ready), numbers)
 
     def _scene(self, number: int, document: Mapping[str, Any]) -> Scene:
         if number < 0:
@@ -142,11 +144,23 @@ class Spec:
             raise SpecError(list(problems))
         self.scene(0)
 
-    def _check_variant(self, choose: Choose, shapes: ShapeCheck) -> None:
-        """Validate one instance of each object, whatever its count, in one field."""
+    def shape_sources(self) -> list[ShapeSource]:
+        """Return every shape source that the objects may have, at the ends of all draws."""
+        found: dict[str, ShapeSource] = {}
+        for number in range(min(draws.variants(self.document["objects"]), MAX_VARIANTS)):
+            for thing in self._variant(extreme(number))[0]:
+                found.setdefault(thing.shape.model_dump_json(), thing.shape)  # type: ignore[attr-defined]
+        return list(found.values())
+
+    def _variant(self, choose: Choose) -> tuple[list[SceneObject], list[int]]:
+        """Return one instance of each object, whatever its count, in one field, and the numbers of their templates."""
         plans = [ObjectPlan() for _ in self._plans(choose)]
         data, templates = expand(self.document, [plans], choose)
-        things = self._validated(Scene, data, templates).objects
+        return self._validated(Scene, data, templates).objects, templates
+
+    def _check_variant(self, choose: Choose, shapes: ShapeCheck) -> None:
+        """Validate one instance of each object."""
+        things, templates = self._variant(choose)
         for thing, template in zip(things, templates, strict=True):
             for split, _ in self.head.dataset.ratios:
                 self._choices(thing, template, split)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +17,39 @@ from mishape.engine.execute import one_thread
 from mishape.engine.fast import code_path
 from mishape.engine.files import canonical, sha256
 from mishape.engine.library_copies import sealed_files
-from mishape.engine.manifest import Manifest, other_path
+from mishape.engine.manifest import NAME, Manifest, other_path
 from mishape.engine.seeding import Stage, stream
-from mishape.engine.shard import SEAL, rasters_of, shard_folder
+from mishape.engine.shard_files import SEAL, shard_folder
+from mishape.engine.shard_writing import rasters_of
 from mishape.engine.simulate import simulate
 from mishape.engine.sources import copies_in
 from mishape.engine.types import Raster, Sample
 from mishape.engine.used_inputs import changed_inputs
+from mishape.engine.versions import absent_plugins
 
 LIGHT = ("photons", "photons_peak", "saturated")
 """What a record says of a view's light."""
 ROUNDED = 0.01
 """Share of counts that may come out differently after a GPU: about 1e-7 for each photon that they stand for."""
-Check = tuple[int, list[str]]
-"""How many files were hashed, and what is wrong."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a dataset that is made as a whole, and what is wrong with its files.
+
+    Parameters
+    ----------
+    name
+        Of its folder or file, seen from the dataset's.
+    files
+        How many files were hashed.
+    faults
+        What is wrong, one line each.
+    """
+
+    name: str
+    files: int
+    faults: list[str]
 
 
 @dataclass(frozen=True)
@@ -43,11 +62,14 @@ class Verdict:
         How many files were hashed; which samples were simulated anew.
     faults
         What is wrong, one line each; empty if all is well.
+    holes
+        Samples that failed when the dataset was made, and were left out: number -> error.
     """
 
     files: int
     remade: list[int]
     faults: list[str]
+    holes: dict[int, str] = field(default_factory=dict)
 
 
 def verify(dataset: Dataset, remake: int = 3) -> Verdict:
@@ -59,26 +81,35 @@ def verify(dataset: Dataset, remake: int = 3) -> Verdict:
         How many samples, chosen at random by the dataset's seed, are simulated anew on a device like that which the
         dataset was made on, and compared byte by byte; after a GPU, within the rounding of single precision.
     """
-    checks = [_manifest(dataset), *(_shard(dataset, shard) for shard in range(dataset.manifest.shards))]
-    checks += [_strays(dataset), *(_library(dataset, name) for name in sorted(_used(dataset)))]
-    files = sum(checked for checked, _ in checks)
-    faults = [fault for _, found in checks for fault in found]
-    if not faults:
-        faults = [*changed_inputs(dataset)]
+    parts = check_files(dataset)
+    files = sum(part.files for part in parts)
+    faults = [fault for part in parts for fault in part.faults]
+    if faults:
+        return Verdict(files, [], faults)
+    holes, faults = dataset.holes, [*changed_inputs(dataset)]
     chosen: list[int] = []
-    if not faults and remake and (reason := _hindrance(dataset.manifest)):
+    if not faults and remake and (reason := hindrance(dataset.manifest)):
         faults = [f"no sample can be made anew: {reason}; all files are as they were written"]
     if not faults and remake:
         rng = stream(dataset.manifest.seed, 0, Stage.TRUTH, "verify")
-        chosen = sorted(int(n) for n in rng.permutation(len(dataset))[:remake])
+        made = [int(n) for n in rng.permutation(len(dataset)) if n not in holes]
+        chosen = sorted(made[:remake])
         # A dataset may have moved away from its libraries: its own copies are what it was made from.
         with copies_in(dataset.folder / "library"):
             faults = [fault for number in chosen for fault in one_thread(lambda n: list(_remade(dataset, n)), number)]
-    return Verdict(files, chosen, faults)
+    return Verdict(files, chosen, faults, holes)
 
 
-def _hindrance(manifest: Manifest) -> str | None:
+def check_files(dataset: Dataset) -> list[Part]:
+    """Return every part of a dataset, its files compared with their hashes."""
+    parts = [_manifest(dataset), *(_shard(dataset, shard) for shard in range(dataset.manifest.shards))]
+    return [*parts, _strays(dataset), *(_library(dataset, name) for name in sorted(_used(dataset)))]
+
+
+def hindrance(manifest: Manifest) -> str | None:
     """Return why this process cannot make what the dataset holds."""
+    if absent := absent_plugins(manifest.versions):
+        return absent
     if manifest.code_path != code_path():
         return other_path(manifest)
     try:
@@ -88,7 +119,7 @@ def _hindrance(manifest: Manifest) -> str | None:
     return None
 
 
-def _manifest(dataset: Dataset) -> Check:
+def _manifest(dataset: Dataset) -> Part:
     """Compare what dataset.json says twice: once in its spec."""
     manifest, spec = dataset.manifest, dataset.spec
     said = {
@@ -98,20 +129,21 @@ def _manifest(dataset: Dataset) -> Check:
         "shard_size": (manifest.shard_size, spec.head.dataset.shard_size),
         "splits": (manifest.splits, spec.head.dataset.splits),
     }
-    return 0, [
+    faults = [
         f"dataset.json was altered: its {key} is {stated}, its spec says {meant}"
         for key, (stated, meant) in said.items()
         if stated != meant
     ]
+    return Part(NAME, 0, faults)
 
 
-def _shard(dataset: Dataset, number: int) -> Check:
+def _shard(dataset: Dataset, number: int) -> Part:
     folder, expected = shard_folder(dataset.folder, number), len(dataset.manifest.shard_samples(number))
     name = folder.relative_to(dataset.folder).as_posix()
     try:
         seal = dataset.shard(number).seal
     except DatasetError as error:
-        return 0, [str(error)]
+        return Part(name, 0, [str(error)])
     faults = [
         f"{name}/{file} {fault}" for file, hash in seal.files.items() if (fault := _fault(folder / file, hash, name))
     ]
@@ -119,14 +151,15 @@ def _shard(dataset: Dataset, number: int) -> Check:
     faults += [f"{name}/{file} does not belong to the dataset" for file in sorted(extra)]
     if seal.samples != expected:
         faults.append(f"{name} holds {seal.samples} sample(s), dataset.json says {expected}")
-    return len(seal.files), faults
+    return Part(name, len(seal.files), faults)
 
 
-def _strays(dataset: Dataset) -> Check:
+def _strays(dataset: Dataset) -> Part:
     """Find what lies among the shards and is none of them."""
     expected = {shard_folder(dataset.folder, number) for number in range(dataset.manifest.shards)}
     found = sorted({*(dataset.folder / "shards").glob("*")} - expected)
-    return 0, [f"{path.relative_to(dataset.folder).as_posix()} does not belong to the dataset" for path in found]
+    faults = [f"{path.relative_to(dataset.folder).as_posix()} does not belong to the dataset" for path in found]
+    return Part("shards", 0, faults)
 
 
 def _used(dataset: Dataset) -> set[str]:
@@ -138,22 +171,23 @@ def _used(dataset: Dataset) -> set[str]:
     return names
 
 
-def _library(dataset: Dataset, name: str) -> Check:
+def _library(dataset: Dataset, name: str) -> Part:
+    part = f"library/{name}"
     try:
         files = sealed_files(dataset, name)
     except DatasetError as error:
-        return 0, [str(error)]
+        return Part(part, 0, [str(error)])
     faults = [
         f"{path.relative_to(dataset.folder).as_posix()} {fault}"
         for path, digest in files.items()
         if (fault := _fault(path, digest, path.parent.relative_to(dataset.folder).as_posix()))
     ]
-    return len(files), faults
+    return Part(part, len(files), faults)
 
 
 def _fault(path: Path, digest: str, part: str) -> str | None:
     """Tell what is wrong with a file of a part of the dataset that is made as a whole."""
-    remedy = f"delete the folder {part} and run generate again"
+    remedy = f"mishape verify --repair makes {part} anew"
     if not path.is_file():
         return f"is missing: {remedy}"
     return None if sha256(path) == digest else f"was altered (its SHA-256 differs): {remedy}"

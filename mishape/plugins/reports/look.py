@@ -10,6 +10,7 @@ import numpy as np
 
 from mishape.engine.execute import one_thread
 from mishape.engine.scene import Scene
+from mishape.engine.shard_files import HOLE
 from mishape.engine.simulate import simulate
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ class Look:
     def records(self) -> list[dict[str, Any]]:
         """At most 200 records, evenly spaced."""
         size = self.dataset.manifest.shard_size
-        return [self.dataset.shard(n // size).records[n % size] for n in spaced(len(self.dataset), MAX_RECORDS)]
+        found = [self.dataset.shard(n // size).records[n % size] for n in spaced(len(self.dataset), MAX_RECORDS)]
+        return [record for record in found if HOLE not in record]
 
     @cached_property
     def objects(self) -> list[dict[str, Any]]:
@@ -52,14 +54,14 @@ class Look:
     @cached_property
     def samples(self) -> list[Sample]:
         """At most four samples, evenly spaced, made anew."""
-        numbers = spaced(len(self.dataset), MAX_SHEETS)
+        numbers = [self.records[n]["index"] for n in spaced(len(self.records), MAX_SHEETS)]
         spec, device = self.dataset.spec, self.dataset.manifest.device
         return [one_thread(lambda n: simulate(spec.scene(n), describe=False, device=device), n) for n in numbers]
 
     @cached_property
     def scene(self) -> Scene:
         """The first sample's scene."""
-        return self.dataset.spec.scene(0)
+        return self.dataset.spec.scene(self.records[0]["index"])
 
     @property
     def basis(self) -> str:

@@ -6,9 +6,12 @@ import os
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from mishape.engine.dataset import Dataset
 
 
 class ProgressStyle(StrEnum):
@@ -29,15 +32,23 @@ def generate(
     seed: Annotated[int | None, typer.Option(min=0, help="Seed; default the scene's.")] = None,
     shard_size: Annotated[int | None, typer.Option(min=1, help="Samples per shard; default the scene's.")] = None,
     executor: Annotated[
-        str | None, typer.Option(help="Who runs the workers: inline, processes or an installed plugin.")
+        str | None, typer.Option(help="Who runs the workers: inline, processes, dask or an installed plugin.")
     ] = None,
+    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler, tcp://host:8786.")] = None,
     device: Annotated[
         str, typer.Option(help="Images by: cpu, cuda or cuda:N (CuPy), torch:cpu, torch:cuda or torch:cuda:N.")
     ] = "cpu",
+    shards: Annotated[
+        str | None, typer.Option(metavar="A:B", help="Make shards A to B-1 alone; mishape merge joins the parts.")
+    ] = None,
+    skip_errors: Annotated[bool, typer.Option("--skip-errors", help="Leave out samples that fail.")] = False,
+    commercial_ok: Annotated[
+        bool, typer.Option("--commercial-ok", help="Refuse shapes that may not be used commercially.")
+    ] = False,
     progress: Annotated[ProgressStyle, typer.Option(help="How to show progress.")] = ProgressStyle.auto,
 ) -> None:
-    """Make a dataset, or finish one that was interrupted; the bytes do not depend on the workers."""
-    from mishape.engine import registry
+    """Make a dataset, finish one that was interrupted, or make it longer; the bytes do not depend on the workers."""
+    from mishape.engine.execute import named_executor
     from mishape.engine.generate import generate as make
     from mishape.engine.spec import load_spec
     from mishape.plugins.verbs.progress import shown
@@ -52,12 +63,43 @@ def generate(
     try:
         with shown(progress.value) as report:
             samples_done = partial(report, "samples")
-            dataset = make(spec, out, workers=workers, executor=executor, progress=samples_done, device=device)
+            dataset = make(
+                spec,
+                out,
+                workers=workers,
+                executor=executor if scheduler is None else named_executor(executor or "dask", workers, scheduler),
+                progress=samples_done,
+                device=device,
+                shards=None if shards is None else _range(shards),
+                skip_errors=skip_errors,
+                commercial_ok=commercial_ok,
+            )
     except KeyboardInterrupt:
         typer.echo("interrupted: finished shards are kept; the same command goes on", err=True)
         raise typer.Exit(130) from None
+    report_made(dataset)
+
+
+def report_made(dataset: Dataset) -> None:
+    """Tell what is in a dataset now, what is missing, and what went wrong."""
+    from mishape.engine import registry
+
     for plugin, reason in registry.ledger.items():
         typer.echo(f"warning: plugin {plugin} failed: {reason}", err=True)
-    print(f"{len(dataset)} sample(s) in {out}")
+    for number, reason in dataset.holes.items():
+        typer.echo(f"warning: sample {number} failed and was left out: {reason}", err=True)
+    if missing := dataset.missing:
+        count, shards = sum(len(dataset.manifest.shard_samples(n)) for n in missing), dataset.manifest.shards
+        there = f"{shards - len(missing)} of {shards} shards in {dataset.folder}"
+        print(f"{there}, {count} of {len(dataset)} samples missing")
+        return
+    print(f"{len(dataset)} sample(s) in {dataset.folder}")
     if (dataset.folder / "report.html").is_file():
         print(f"report: {(dataset.folder / 'report.html').resolve()}")
+
+
+def _range(text: str) -> range:
+    first, colon, last = text.partition(":")
+    if not (colon and first.isdecimal() and last.isdecimal() and int(first) < int(last)):
+        raise typer.BadParameter(f"{text!r} given: A:B is expected, as 0:40", param_hint="--shards")
+    return range(int(first), int(last))

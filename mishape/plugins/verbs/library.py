@@ -1,4 +1,4 @@
-"""``mishape import``, ``mishape export`` and ``mishape shapes``: libraries from and to the files of others."""
+"""``mishape import`` and ``mishape shapes``: libraries from the files of others."""
 
 from __future__ import annotations
 
@@ -17,18 +17,6 @@ class Released(StrEnum):
 
     msl = "3dmsl"
     meshes = "meshes"
-
-
-class Exported(StrEnum):
-    """Layouts that are written."""
-
-    msl = "3dmsl"
-    onet = "onet"
-    off = "off"
-    ply = "ply"
-    obj = "obj"
-    stl = "stl"
-    glb = "glb"
 
 
 def import_shapes(
@@ -51,30 +39,6 @@ def import_shapes(
         print(text)
     refused = len(library.meta["refused"])
     print(f"{len(library)} shape(s) in {out}" + (f", {refused} refused" if refused else ""))
-
-
-def export_shapes(
-    library: Annotated[str, typer.Argument(help="A library's folder, or the name of a packaged one.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the files.")],
-    layout: Annotated[Exported, typer.Option(help="3DMSL, Occupancy Networks, or one mesh file per shape.")],
-    unit_nm: Annotated[
-        float | None, typer.Option(help="Length of one unit of the files, nm; default as imported, else 1.")
-    ] = None,
-    points: Annotated[int, typer.Option(min=1, max=10_000_000, help="Points with labels per shape.")] = 100_000,
-    cloud: Annotated[int, typer.Option(min=1, max=10_000_000, help="Points on the surface per shape.")] = 100_000,
-    val: Annotated[list[str] | None, typer.Option(help="Fold for val.lst; repeatable. Of onet.")] = None,
-    test: Annotated[list[str] | None, typer.Option(help="Fold for test.lst; repeatable. Of onet.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the points.")] = 0,
-) -> None:
-    """Write a library's shapes as other programs read them."""
-    from mishape.em.exchange_write import Writing, export_library
-    from mishape.engine.library import open_library
-    from mishape.engine.seeding import Stage, stream
-
-    opened = open_library(library)
-    writing = Writing(unit_nm, points, cloud, tuple(val or ()), tuple(test or ()))
-    export_library(opened, out, layout.value, writing, stream(seed, 0, Stage.TRUTH, "export"))
-    print(f"{len(opened)} shape(s) in {out}; licence: {opened.meta['licence'] or 'not known'}")
 
 
 def show_shapes(

@@ -43,13 +43,15 @@ def prepare(
     max_voxels: Annotated[int, typer.Option(min=1000, help="Most voxels of the level around one instance.")] = 1 << 26,
     max_gib: Annotated[float, typer.Option(min=0.001, help="Most that a file may unpack to.")] = 64.0,
     workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = os.cpu_count() or 1,
-    executor: Annotated[str | None, typer.Option(help="Who runs the workers.")] = None,
+    executor: Annotated[str | None, typer.Option(help="Who runs the workers: inline, processes, dask.")] = None,
+    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler, tcp://host:8786.")] = None,
     progress: Annotated[ProgressStyle, typer.Option(help="How to show progress.")] = ProgressStyle.auto,
 ) -> None:
     """Make a library of shapes from label volumes, or finish one that was interrupted."""
     from mishape.em.blocks import Foreground
     from mishape.em.prepare import prepare as make
     from mishape.em.settings import Making, Origin
+    from mishape.engine.execute import named_executor
     from mishape.plugins.reports.library_page import write_library_page
     from mishape.plugins.reports.raw_volumes import opened_raws
     from mishape.plugins.verbs.progress import shown
@@ -68,12 +70,13 @@ def prepare(
         occupancy_points=occupancy,
         near_points=near,
     )
+    runs = executor if scheduler is None else named_executor(executor or "dask", workers, scheduler)
     folds = dict(_pair(text) for text in fold or ())
     origin = Origin(source, licence, citation, folds, _three(regions, "--regions", int))
     try:
         with opened_raws(volumes, raw or (), axes, making.max_bytes) as raws:
             with shown(progress.value) as report:
-                library = make(volumes, out, making, origin, workers=workers, executor=executor, progress=report)
+                library = make(volumes, out, making, origin, workers=workers, executor=runs, progress=report)
             write_library_page(library, raws)
     except KeyboardInterrupt:
         typer.echo("interrupted: what is finished is kept; the same command goes on", err=True)

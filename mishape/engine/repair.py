@@ -1,0 +1,92 @@
+"""Repairing a dataset: what `verify` finds damaged or missing is made anew, with the same bytes."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+
+from mishape.engine import registry
+from mishape.engine.dataset import Dataset
+from mishape.engine.errors import DatasetError
+from mishape.engine.execute import named_executor
+from mishape.engine.files import disk_errors
+from mishape.engine.generate import Progress, finish, make_shards
+from mishape.engine.library_copies import used_sources
+from mishape.engine.lock import locked
+from mishape.engine.manifest import NAME
+from mishape.engine.protocols import Executor
+from mishape.engine.shard import ShardJob
+from mishape.engine.shard_files import HOLE, shard_folder
+from mishape.engine.sources import copies_in, seal_of_copy
+from mishape.engine.verify import check_files, hindrance
+
+
+def repair(
+    dataset: Dataset,
+    workers: int = 1,
+    executor: Executor | str | None = None,
+    progress: Progress = lambda done, total: None,
+) -> list[str]:
+    """Make anew what is damaged or missing, and try those samples again that failed.
+
+    Whole copies of libraries stand in for their sources, which need not be there any more. A damaged shard stays until
+    the new one is ready.
+
+    Parameters
+    ----------
+    workers, executor, progress
+        As for `generate`.
+
+    Returns
+    -------
+    list
+        Names of the parts that were made anew, as shards/000003.
+
+    Raises
+    ------
+    DatasetError
+        If this process cannot make what the dataset holds (a missing plugin, another code path, no such device), if
+        dataset.json itself was altered, or the source of a damaged copy is gone; nothing is changed then.
+    """
+    if reason := hindrance(dataset.manifest):
+        raise DatasetError(f"{str(dataset.folder)!r} cannot be repaired: {reason}")
+    chosen = named_executor(executor, workers) if isinstance(executor, str) else executor
+    folder = dataset.folder.resolve()
+    with locked(folder):
+        faulty = _faulty(dataset)
+        shards = [n for n in range(dataset.manifest.shards) if _name(dataset, n) in faulty or _has_holes(dataset, n)]
+        _remove_copies(dataset, [name for name in faulty if name.startswith("library/")])
+        copies, device = folder / "library", dataset.manifest.device
+        job = ShardJob(dataset.spec, folder, dataset.manifest, device, skip_errors=True, copies=copies)
+        failures = make_shards(dataset, job, shards, chosen, workers, progress)
+        with copies_in(copies):
+            failures = {**finish(Dataset(folder)), **failures}
+    registry.ledger.update(failures)
+    return sorted({*faulty, *(_name(dataset, shard) for shard in shards)})
+
+
+def _faulty(dataset: Dataset) -> list[str]:
+    """Return the names of the damaged or missing parts that can be made."""
+    parts = check_files(dataset)
+    altered = [fault for part in parts if part.name == NAME for fault in part.faults]
+    if altered:
+        raise DatasetError("\n".join([*altered, f"Nothing but {NAME} says what to make: put back what it held"]))
+    return [part.name for part in parts if part.faults and part.name.count("/")]
+
+
+def _name(dataset: Dataset, shard: int) -> str:
+    return shard_folder(dataset.folder, shard).relative_to(dataset.folder).as_posix()
+
+
+def _has_holes(dataset: Dataset, shard: int) -> bool:
+    return any(HOLE in record for record in dataset.shard(shard).records)
+
+
+def _remove_copies(dataset: Dataset, names: Sequence[str]) -> None:
+    """Remove damaged copies of libraries, whose sources must be there to be copied again."""
+    if names:
+        used_sources(dataset)
+    with disk_errors(dataset.folder):
+        for name in names:
+            shutil.rmtree(dataset.folder / name, ignore_errors=True)
+            seal_of_copy(dataset.folder / name).unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""Executors beyond one process and its children."""

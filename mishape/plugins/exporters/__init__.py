@@ -1,0 +1,1 @@
+"""Datasets written as other programs read them."""
