@@ -182,7 +182,7 @@ def test_a_sample_that_fails_is_named(run: Run, fragile: Path) -> None:
     (fragile / "broken").touch()
     code, _, err = run("generate", "scene.yaml", "-o", "d", "--plugin", "fragile.py", "--workers", "1")
     assert code == 1
-    number = re.match(r"error: sample (\d) failed: ValueError: too bright", err)
+    number = re.search(r"^error: sample (\d) failed: ValueError: too bright", err, re.MULTILINE)
     assert number, err
     assert f"To see it alone: mishape render SCENE --sample {number[1]}" in err
     assert "To go on without the samples that fail: --skip-errors" in err

@@ -177,8 +177,9 @@ class Shard:
 
     def _pixel_um(self, name: str) -> Mapping[str, float]:
         """Return the size of a stack's pixels by axis, um, as its file says."""
-        import tifffile
         from xml.etree import ElementTree
+
+        import tifffile
 
         with tifffile.TiffFile(self.folder / f"{name}{OME}") as tiff:
             pixels = ElementTree.fromstring(tiff.ome_metadata or "").find(".//{*}Pixels")

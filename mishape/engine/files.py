@@ -7,6 +7,7 @@ import glob
 import hashlib
 import json
 import os
+import platform
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -48,7 +49,9 @@ def whole_folder(folder: Path, replace: bool = False) -> Iterator[Path]:
 
     With `replace` a folder of that name stays until then; else there must be none.
     """
-    temporary, replaced = (folder.with_name(f"{folder.name}.{os.getpid()}{end}{TEMPORARY}") for end in ("", ".old"))
+    # Several hosts may work on one file system.
+    mine = f"{folder.name}.{platform.node()}.{os.getpid()}"
+    temporary, replaced = (folder.with_name(f"{mine}{end}{TEMPORARY}") for end in ("", ".old"))
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:

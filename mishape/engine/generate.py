@@ -135,6 +135,7 @@ def make_shards(
 def finish(dataset: Dataset) -> dict[str, str]:
     """Keep the libraries of what is there, and call the hooks once all is; return which of them failed, and why."""
     with disk_errors(dataset.folder):
+        _clear(dataset.folder)  # an executor may have gone on after a worker died
         keep_libraries(dataset)
         return {} if dataset.missing else hooks.call("mishape_dataset_done", dataset=dataset)
 
@@ -171,8 +172,13 @@ def claim(folder: Path, manifest: Manifest) -> None:
     if before is None or before.samples < manifest.samples:
         write_manifest(folder, manifest)
     (folder / "shards").mkdir(exist_ok=True)
-    for part in (folder, folder / "shards", folder / "library"):
-        remove_leftovers(part)
+    _clear(folder)
     for shard in Dataset(folder).missing:
         if not (shard_folder(folder, shard) / SEAL).is_file():
             shutil.rmtree(shard_folder(folder, shard), ignore_errors=True)
+
+
+def _clear(folder: Path) -> None:
+    """Remove what is not finished."""
+    for part in (folder, folder / "shards", folder / "library"):
+        remove_leftovers(part)

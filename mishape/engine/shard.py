@@ -25,6 +25,7 @@ from mishape.engine.spec import Spec
 from mishape.engine.types import Sample
 
 T = TypeVar("T")
+GO_ON = "To go on without the samples that fail: --skip-errors"
 BATCH_SAMPLES = 64
 """Samples that a GPU works on together, at most: the host holds them all, with their truths."""
 BATCH_PIXELS = 1 << 24
@@ -156,9 +157,9 @@ class ShardJob:
             yield
         except MishapeError as error:
             error.add_note(f"This was sample {number}; to see it alone: {alone}")
-            error.add_note("To go on without the samples that fail: --skip-errors")
+            error.add_note(GO_ON)
             raise
         except Exception as error:  # a stranger's component may fail in any way
-            raise PluginError(
-                f"sample {number} failed: {type(error).__name__}: {error}. To see it alone: {alone}"
-            ) from error
+            failed = PluginError(f"sample {number} failed: {type(error).__name__}: {error}. To see it alone: {alone}")
+            failed.add_note(GO_ON)
+            raise failed from error

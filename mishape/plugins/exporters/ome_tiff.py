@@ -31,7 +31,7 @@ class OmeTiff(Exporter):
                     save_array(path.with_name(f"{path.name}.npy"), array)
                     continue
                 sizes = dataset.pixel_um(name)
-                metadata = {f"PhysicalSize{axis}": size for axis, size in sizes.items()}
+                metadata: dict[str, float | str] = {f"PhysicalSize{axis}": size for axis, size in sizes.items()}
                 metadata |= {f"PhysicalSize{axis}Unit": "µm" for axis in sizes}
                 tifffile.imwrite(
                     path.with_name(f"{path.name}{OME}"),

@@ -37,8 +37,8 @@ def export(
     """Write a dataset or a library as other programs read it."""
     from mishape.engine.manifest import NAME
 
-    given = {"view": view, "masks": masks, "unit_nm": unit_nm, "points": points, "cloud": cloud, "seed": seed}
-    given |= {"val": val or None, "test": test or None}
+    given: dict[str, Any] = {"view": view, "masks": masks, "unit_nm": unit_nm, "points": points, "cloud": cloud}
+    given |= {"seed": seed, "val": val or None, "test": test or None}
     options = {name: value for name, value in given.items() if value is not None}
     if (Path(folder) / NAME).is_file():
         _export_dataset(Path(folder), out, layout, options)

@@ -54,12 +54,7 @@ def generate(
     from mishape.plugins.verbs.progress import shown
 
     spec = load_spec(scene).with_values(samples=samples, seed=seed, shard_size=shard_size)
-    shards = -(-spec.samples // spec.head.dataset.shard_size)
-    if shards < workers <= spec.samples:
-        each = -(-spec.samples // workers)
-        typer.echo(
-            f"{shards} shard(s): {shards} of {workers} workers have work; --shard-size {each} gives all some", err=True
-        )
+    _advise(-(-spec.samples // spec.head.dataset.shard_size), workers, spec.samples)
     try:
         with shown(progress.value) as report:
             samples_done = partial(report, "samples")
@@ -78,6 +73,15 @@ def generate(
         typer.echo("interrupted: finished shards are kept; the same command goes on", err=True)
         raise typer.Exit(130) from None
     report_made(dataset)
+
+
+def _advise(shards: int, workers: int, samples: int) -> None:
+    """Tell when there are fewer shards than workers."""
+    if shards < workers <= samples:
+        each = -(-samples // workers)
+        typer.echo(
+            f"{shards} shard(s): {shards} of {workers} workers have work; --shard-size {each} gives all some", err=True
+        )
 
 
 def report_made(dataset: Dataset) -> None:

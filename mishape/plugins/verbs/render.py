@@ -23,7 +23,7 @@ def render(
     from mishape.engine.execute import one_thread
     from mishape.engine.files import disk_errors
     from mishape.engine.ometiff import StackWriter
-    from mishape.engine.shard import rasters_of
+    from mishape.engine.shard_writing import rasters_of
     from mishape.engine.simulate import simulate
     from mishape.engine.spec import load_spec
     from mishape.plugins.reports.pictures import contact_sheet
