@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 STAMP = VENV / "mishape-env.txt"
-INSTALL = ["-c", str(ROOT / "constraints.txt"), "-e", str(ROOT) + "[test,dev,learn,em,dask]"]
+INSTALL = ["-c", str(ROOT / "constraints.txt"), "-e", str(ROOT) + "[test,dev,learn,em,dask,zarr]"]
 ALONE = ("-n", "--numprocesses", "--dist", "--pdb", "--trace", "-s", "--capture=no", "--benchmark", "--collect-only")
 """pytest options that choose the number of processes themselves, or need a single one."""
 

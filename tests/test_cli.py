@@ -382,7 +382,7 @@ def test_a_plugin_that_fails_while_imaging_is_named(run: Run) -> None:
     assert code == 1
     assert err == (
         "error: sample 0 failed: NameError: name 'no_such_name' is not defined. "
-        "To see it alone: mishape render SCENE --sample 0\n"
+        "To see it alone: mishape render SCENE --sample 0\nTo go on without the samples that fail: --skip-errors\n"
     )
 
 
@@ -407,7 +407,7 @@ def test_plugins_are_listed_and_explained(run: Run) -> None:
     )
     code, _, err = run("plugins", "epy")
     assert code == 1
-    assert err.startswith("error: nothing is named 'epy': did you mean 'epi'? (known: con1, con1_80nm, confocal, ")
+    assert err.startswith("error: nothing is named 'epy': did you mean 'epi'? (known: 3dmsl, cellpose, con1, con1_80nm, ")
     assert "gradient" in err
 
 

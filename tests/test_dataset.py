@@ -121,7 +121,7 @@ def test_verify_finds_what_was_altered(sphere_scene: dict[str, Any], tmp_path: P
     (faults,) = [mishape.verify(dataset).faults]
     assert faults == [
         "shards/000001/epi.image.ome.tif was altered (its SHA-256 differs): "
-        "delete the folder shards/000001 and run generate again"
+        "mishape verify --repair makes shards/000001 anew"
     ]
 
 
@@ -447,7 +447,7 @@ def test_a_run_killed_in_its_first_moment_blocks_nothing(sphere_scene: dict[str,
         (tmp_path / name).touch()
     dataset = mishape.generate(mishape.load_spec({**sphere_scene, "samples": 1}), tmp_path)
     assert len(dataset) == 1
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["dataset.json", "report.html", "shards"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["README.md", "dataset.json", "report.html", "shards"]
 
 
 class Borrowed:

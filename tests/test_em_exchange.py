@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import zipfile
-from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -76,16 +75,6 @@ def released(library: Library, tmp_path_factory: pytest.TempPathFactory) -> Path
     folder = tmp_path_factory.mktemp("released") / "set"
     export_library(library, folder, "3dmsl", Writing(24.0, FEW.points, FEW.cloud_points), rng())
     return folder
-
-
-@pytest.fixture
-def verbs(monkeypatch: pytest.MonkeyPatch, run: Run) -> Run:
-    """The command line with the verbs of this file's subject."""
-    functions = {"import": "import_shapes", "export": "export_shapes", "shapes": "show_shapes"}
-    place = "mishape.plugins.verbs.library:"
-    entries = [EntryPoint(name, place + function, "mishape.cli") for name, function in functions.items()]
-    monkeypatch.setattr("mishape.cli.entry_points", lambda group: entries)
-    return run
 
 
 def rng() -> np.random.Generator:
@@ -523,17 +512,17 @@ def test_an_export_stays_in_its_folder(tmp_path: Path) -> None:
 # The command line
 
 
-def test_verbs(verbs: Run, released: Path, library: Library, tmp_path: Path) -> None:
+def test_verbs(run: Run, released: Path, library: Library, tmp_path: Path) -> None:
     made, out = str(tmp_path / "made"), str(tmp_path / "out")
     given = ("--layout", "3dmsl", "--licence", "CC0-1.0")
-    code, text, _ = verbs("import", str(released), "-o", made, *given)
+    code, text, _ = run("import", str(released), "-o", made, *given)
     assert code == 0
     assert text.splitlines()[0].startswith("released labels agree with the meshes at 100.000% of the points")
     assert text.splitlines()[1] == f"3 shape(s) in {made}"
-    code, text, _ = verbs("export", made, "-o", out, "--layout", "3dmsl", "--cloud", "100")
+    code, text, _ = run("export", made, "-o", out, "--layout", "3dmsl", "--cloud", "100")
     assert (code, text) == (0, f"3 shape(s) in {out}; licence: CC0-1.0\n")
     assert members(Path(out) / "tube" / LABELS_FILE) == members(released / "tube" / LABELS_FILE)
-    code, text, _ = verbs("shapes", str(library.folder))
+    code, text, _ = run("shapes", str(library.folder))
     assert text.splitlines()[:2] == [
         "made: 3 shape(s); licence: CC0-1.0",
         "id    fold  longest edge nm  volume um3  closed",
@@ -542,9 +531,9 @@ def test_verbs(verbs: Run, released: Path, library: Library, tmp_path: Path) -> 
     assert text.splitlines()[3].split()[-1] == "yes"
 
 
-def test_verbs_say_what_is_wrong(verbs: Run, released: Path, tmp_path: Path) -> None:
-    code, _, error = verbs("import", str(tmp_path / "none"), "-o", str(tmp_path / "made"), "--layout", "3dmsl")
+def test_verbs_say_what_is_wrong(run: Run, released: Path, tmp_path: Path) -> None:
+    code, _, error = run("import", str(tmp_path / "none"), "-o", str(tmp_path / "made"), "--layout", "3dmsl")
     assert (code, error) == (1, f"error: folder {str(tmp_path / 'none')!r} does not exist\n")
-    code, _, error = verbs("export", str(released), "-o", str(tmp_path / "out"), "--layout", "off")
+    code, _, error = run("export", str(released), "-o", str(tmp_path / "out"), "--layout", "off")
     assert code == 1
     assert "is not a shape library: it has no library.json" in error

@@ -83,7 +83,7 @@ def test_the_wheel_says_what_the_project_says(wheel: Path) -> None:
     entries.read_string(text("entry_points.txt"))
     expected = {"console_scripts": PROJECT["scripts"], **PROJECT["entry-points"]}
     assert {group: dict(entries[group]) for group in entries.sections()} == expected
-    families = "shapes labelers libraries microscopes noises truths executors hooks cli"
+    families = "shapes labelers libraries microscopes noises truths executors exporters hooks cli"
     assert set(expected) == {"console_scripts", *(f"mishape.{family}" for family in families.split())}
     assert text("licenses/LICENSE").startswith("MIT License")
     library = text("licenses/mishape/plugins/shapes/libraries/neuropil/LICENSE")
@@ -92,7 +92,7 @@ def test_the_wheel_says_what_the_project_says(wheel: Path) -> None:
     metadata = text("METADATA")
     assert "License-Expression: MIT\n" in metadata
     extras = set(re.findall("^Provides-Extra: (.*)$", metadata, re.M))
-    assert extras == {"fast", "gpu12", "gpu13", "learn", "em", "test", "dev", "peers"}
+    assert extras == {"fast", "gpu12", "gpu13", "learn", "em", "zarr", "dask", "test", "dev", "peers"}
 
 
 def test_the_wheel_alone_makes_the_demo_without_a_network(wheel: Path, tmp_path: Path) -> None:
