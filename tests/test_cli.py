@@ -407,7 +407,9 @@ def test_plugins_are_listed_and_explained(run: Run) -> None:
     )
     code, _, err = run("plugins", "epy")
     assert code == 1
-    assert err.startswith("error: nothing is named 'epy': did you mean 'epi'? (known: 3dmsl, cellpose, con1, con1_80nm, ")
+    assert err.startswith(
+        "error: nothing is named 'epy': did you mean 'epi'? (known: 3dmsl, cellpose, con1, con1_80nm, "
+    )
     assert "gradient" in err
 
 

@@ -145,7 +145,8 @@ def test_floats_are_foreground_above_a_value_alone(tmp_path: Path) -> None:
     array = np.linspace(0, 1, 27, dtype=np.float32).reshape(3, 3, 3)
     with pytest.raises(
         VolumeError,
-        match=r"cell: it holds float32: labels are whole numbers. If these are probabilities, say above which value "
+        match=r"cell: it holds float32: labels are whole numbers. If these are labels saved as fractions, save them as "
+        "uint32; if they are probabilities, say above which value "
         r"they are foreground \(--above 0.5\)",
     ):
         Foreground().check(volume(array))

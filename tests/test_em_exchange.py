@@ -451,15 +451,32 @@ def test_a_header_that_promises_too_much_is_not_believed(tmp_path: Path) -> None
         read_labels(path)
 
 
+@pytest.mark.parametrize("layout", ["3dmsl", "off"])
+def test_what_was_exported_comes_back(layout: Any, library: Library, tmp_path: Path) -> None:
+    """With its unit, folds, sources and licences, none of which its files say."""
+    export_library(library, tmp_path / "out", layout, FEW, rng())
+    again = import_shapes(tmp_path / "out", tmp_path / "again", "3dmsl" if layout == "3dmsl" else "meshes", Origin())
+    assert again.meta["citation"] == library.meta["citation"]
+    for entry in again:
+        before = library[entry.id]
+        assert (entry.fold, entry.source, entry.licence) == (before.fold, before.source, before.licence)
+        assert entry.volume_nm3 == pytest.approx(before.volume_nm3, rel=1e-5)
+    renamed = import_shapes(tmp_path / "out", tmp_path / "named", again.meta["layout"], Origin("mine", "CC0"), 2.0)
+    assert (renamed.meta["source"], renamed.meta["unit_nm"], next(iter(renamed)).licence) == ("mine", 2.0, "CC0")
+    (tmp_path / "out/export.json").unlink()
+    if layout == "off":
+        with pytest.raises(LibraryError, match="mesh files do not say their unit: give unit_nm, for example 1000 for"):
+            import_shapes(tmp_path / "out", tmp_path / "else", "meshes", Origin())
+
+
 @pytest.mark.parametrize(
     ("layout", "unit_nm", "text"),
     [
-        ("meshes", None, "mesh files do not say their unit: give unit_nm, for example 1000 for micrometres"),
         ("3dmsl", 0.0, "unit_nm is 0: the length of one unit of the files in nm is expected, above 0"),
         ("3dmsl", float("nan"), "unit_nm is nan"),
         ("3dmsl", 1e9, r"none of 3 shape.s. can be used; the first: .* nm long at unit_nm 1e\+09"),
         ("3dmls", None, "layout '3dmls' is not known: did you mean '3dmsl'"),
-        ("meshes", 1.0, "holds no mesh files"),
+        ("meshes", None, "holds no mesh files"),
     ],
 )
 def test_imports_that_are_refused(

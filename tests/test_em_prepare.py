@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -432,7 +433,7 @@ def test_a_mask_taken_for_labels_is_noticed(tmp_path: Path) -> None:
     library = prepare(tmp_path / "mask.npy", tmp_path / "lib", Making(voxel_nm=(10, 10, 10)))
     assert library.meta["notes"] == [
         "mask: all foreground has the label 255: if this is a mask of many instances, give --binary, and its connected "
-        "components are taken"
+        "components are taken; as it is, all but the largest of them are lost"
     ]
     assert next(iter(library)).largest_part < 0.5
     joined = prepare(tmp_path / "mask.npy", tmp_path / "b", Making((10, 10, 10), foreground=Foreground(binary=True)))
@@ -445,6 +446,32 @@ def test_names_must_differ_and_folders_be_new(vesicles: Path, tmp_path: Path) ->
     (tmp_path / "there").mkdir()
     with pytest.raises(VolumeError, match="there' exists: remove it, or give another folder for the library"):
         prepare(vesicles, tmp_path / "there", Making(voxel_nm=(10, 10, 10)))
+
+
+def test_a_volume_that_cannot_be_read_leaves_nothing(vesicles: Path, tmp_path: Path) -> None:
+    with pytest.raises(VolumeError, match="does not exist"):
+        prepare(tmp_path / "none.npy", tmp_path / "lib")
+    with pytest.raises(VolumeError, match=r"give --voxel x,y,z in nm \(voxel_nm in a scene\)"):
+        prepare(vesicles, tmp_path / "lib")
+    folds = Origin(folds={"ves*": "one", "zz*": "two"})
+    with pytest.raises(VolumeError, match=r"no volume's name is like 'zz\*', which a fold was given for: vesicles$"):
+        prepare(vesicles, tmp_path / "lib", Making(voxel_nm=(10, 10, 10)), folds)
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith("lib")]
+
+
+def test_what_is_left_out_is_told_and_a_finished_library_named(vesicles: Path, tmp_path: Path) -> None:
+    making = Making(voxel_nm=(10, 10, 10))
+    everything = prepare(vesicles, tmp_path / "all", making)
+    cut = sum(entry.touches_border for entry in everything)
+    assert cut
+    library = prepare(vesicles, tmp_path / "whole", replace(making, whole_only=True))
+    assert any(
+        note.startswith(f"vesicles: {cut} of ") and "by the volume's border" in note for note in library.meta["notes"]
+    )
+    with pytest.raises(
+        VolumeError, match=rf"whole' is a finished library of {len(library)} shape\(s\): to make it anew"
+    ):
+        prepare(vesicles, tmp_path / "whole", making)
 
 
 # ---- on the command line and in scenes -------------------------------------------------------------------------------

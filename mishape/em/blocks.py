@@ -118,8 +118,9 @@ class Foreground:
         """Raise a `VolumeError` if the volume's type is not one of labels."""
         if volume.dtype.kind not in "biu" and self.above is None:
             raise VolumeError(
-                f"{volume.name}: it holds {volume.dtype}: labels are whole numbers. If these are probabilities, say "
-                "above which value they are foreground (--above 0.5)"
+                f"{volume.name}: it holds {volume.dtype}: labels are whole numbers. If these are labels saved as "
+                "fractions, save them as uint32; if they are probabilities, say above which value they are foreground "
+                "(--above 0.5)"
             )
 
     def labels(self, array: NDArray[Any], volume: Volume, box: Box) -> tuple[Labels, NDArray[Any]]:

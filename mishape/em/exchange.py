@@ -35,6 +35,8 @@ from mishape.engine.occupancy import UnitBox
 from mishape.engine.types import Mesh, Shape
 
 MESH_FILE, LABELS_FILE, CLOUD_FILE = "raw_mesh.off", "occupancies.npz", "pointcloud.ply"
+NOTE = "export.json"
+"""What our own exports say beside their files: unit, provenance, folds."""
 VOXEL_NM = 24.0
 """Of 3DMSL: the voxels of the label volumes that its meshes were made from (8 nm, down-sampled by three)."""
 MAX_BYTES = 1 << 30

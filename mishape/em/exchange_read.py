@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -15,6 +16,7 @@ from mishape.em.exchange import (
     FILE_VERTICES,
     LABELS_FILE,
     MESH_FILE,
+    NOTE,
     RELEASED_INSIDE,
     RELEASED_POINTS,
     VOXEL_NM,
@@ -52,6 +54,15 @@ class Origin:
     citation: str = ""
 
 
+@dataclass(frozen=True)
+class ShapeOrigin:
+    """Where one shape comes from."""
+
+    fold: str | None
+    source: str
+    licence: str
+
+
 def import_shapes(
     folder: str | Path,
     out: str | Path,
@@ -73,7 +84,8 @@ def import_shapes(
     origin
         Where they come from.
     unit_nm
-        Length of one unit of the meshes, nm; for 3DMSL voxels of 24 nm by default.
+        Length of one unit of the meshes, nm. By default what `export_library` noted beside its files, as for the origin
+        and the folds; else for 3DMSL voxels of 24 nm.
     report
         Called with a line of text for every shape that was repaired or refused.
 
@@ -89,14 +101,15 @@ def import_shapes(
     """
     if layout not in get_args(Layout):
         raise LibraryError(f"layout {layout!r} is not known: {suggestion(layout, get_args(Layout))}")
-    unit_nm, found = _unit(layout, unit_nm), _found(Path(folder), layout)
+    found, note = _found(Path(folder), layout), _note(Path(folder))
+    unit_nm = _unit(layout, note.get("unit_nm") if unit_nm is None else unit_nm)
     refused: list[dict[str, str]] = []
     said = {"layout": layout, "unit_nm": unit_nm, "refused": refused}
-    meta = {"name": Path(out).name, **asdict(origin), **said}
+    meta = {"name": Path(out).name, **_origin(origin, note), **said}
     with disk_errors(Path(out)), library_writer(out, meta) as writer:
         for id, path in found.items():
             try:
-                shape, arrays, fields = _read(id, path, layout, unit_nm, origin)
+                shape, arrays, fields = _read(id, path, layout, unit_nm, _shape_origin(origin, note, id))
             except ShapeError as error:
                 refused.append({"id": id, "why": str(error)})
                 _tell(report, f"refused {id}: {error}")
@@ -112,6 +125,26 @@ def import_shapes(
 def _tell(report: Callable[[str], None] | None, text: str) -> None:
     if report is not None:
         report(text)
+
+
+def _note(folder: Path) -> dict[str, Any]:
+    """Return what an export of ours says beside its files; nothing for those of others."""
+    try:
+        note = json.loads((folder / NOTE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return note if isinstance(note, dict) and isinstance(note.get("shapes"), dict) else {}
+
+
+def _origin(given: Origin, note: Mapping[str, Any]) -> dict[str, str]:
+    return {name: value or str(note.get(name, "")) for name, value in asdict(given).items()}
+
+
+def _shape_origin(given: Origin, note: Mapping[str, Any], id: str) -> ShapeOrigin:
+    """Return where a shape comes from: what is given, else what is noted."""
+    noted = note.get("shapes", {}).get(id, {})
+    known = {name: str(noted.get(name) or "") for name in ("fold", "source", "licence")}
+    return ShapeOrigin(known["fold"] or None, given.source or known["source"], given.licence or known["licence"])
 
 
 def _unit(layout: Layout, unit_nm: float | None) -> float:
@@ -149,7 +182,7 @@ def _by_number(path: Path) -> list[tuple[int, str]]:
 
 
 def _read(
-    id: str, path: Path, layout: Layout, unit_nm: float, origin: Origin
+    id: str, path: Path, layout: Layout, unit_nm: float, origin: ShapeOrigin
 ) -> tuple[Shape, dict[str, NDArray[Any]], dict[str, Any]]:
     """Return a shape, its arrays and its fields."""
     file = path / MESH_FILE if layout == "3dmsl" else path
@@ -158,7 +191,7 @@ def _read(
     in_nm = Mesh(mesh.vertices_nm * unit_nm, mesh.faces)
     place_nm = geometry.centroid(in_nm)
     own = Mesh(in_nm.vertices_nm - place_nm, mesh.faces)
-    shape = Shape(id, own, source=origin.source, licence=origin.licence)
+    shape = Shape(id, own, fold=origin.fold, source=origin.source, licence=origin.licence)
     arrays: dict[str, NDArray[Any]] = {FILE_VERTICES: mesh.vertices_nm}
     fields = {"unit_nm": unit_nm, "place_nm": place_nm.tolist(), "repairs": repairs}
     if layout == "3dmsl":

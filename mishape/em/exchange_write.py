@@ -12,7 +12,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from mishape.em.exchange import CLOUD_FILE, LABELS_FILE, MESH_FILE, Labels, as_filed, check_unit
+from mishape.em.exchange import CLOUD_FILE, LABELS_FILE, MESH_FILE, NOTE, Labels, as_filed, check_unit
 from mishape.engine.errors import LibraryError
 from mishape.engine.files import canonical, disk_errors, whole_folder, write_text
 from mishape.engine.library import Entry, Library
@@ -22,7 +22,6 @@ from mishape.engine.wording import suggestion
 
 MeshKind = Literal["off", "ply", "obj", "stl", "glb"]
 Layout = Literal["3dmsl", "onet", "off", "ply", "obj", "stl", "glb"]
-NOTE = "export.json"
 _SAFE = re.compile(r"\w[\w .+-]*", re.ASCII)
 
 
@@ -89,9 +88,10 @@ def export_library(library: Library, out: str | Path, layout: Layout, writing: W
 
 
 def _note(library: Library, layout: Layout, unit_nm: float) -> dict[str, Any]:
-    """Return what an export's files do not say: their unit, where they come from, and on what terms."""
+    """Return what an export's files do not say: their unit, where they come from, on what terms, and their folds."""
     origin = {name: library.meta[name] for name in ("name", "source", "licence", "citation")}
-    return {**origin, "layout": layout, "unit_nm": unit_nm}
+    shapes = {entry.id: {name: entry.fields[name] for name in ("fold", "source", "licence")} for entry in library}
+    return {**origin, "layout": layout, "unit_nm": unit_nm, "shapes": shapes}
 
 
 def _check_name(id: str) -> None:

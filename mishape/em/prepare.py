@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
+from fnmatch import fnmatch
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -80,9 +81,15 @@ def prepare(
     with disk_errors(work):
         work.mkdir(parents=True, exist_ok=True)
     with locked(work), disk_errors(work):
-        runs = [VolumeRun.of(Source.of(p, making.axes, work, making.max_bytes), making) for p in places]
-        _check_names(runs)
-        _claim(work, runs, making, origin)
+        try:
+            runs = [VolumeRun.of(Source.of(p, making.axes, work, making.max_bytes), making) for p in places]
+            _check_names(runs)
+            _check_folds(runs, origin)
+            _claim(work, runs, making, origin)
+        except VolumeError:
+            if not (work / SETTINGS).is_file():
+                shutil.rmtree(work)  # nothing was made yet
+            raise
         _make(work, runs, origin, named_executor(chosen, workers) if isinstance(chosen, str) else chosen, progress)
         remove_leftovers_of(out)
         _write(out, work, runs, making, origin)
@@ -92,6 +99,11 @@ def prepare(
 
 def _already_made(out: Path, work: Path) -> Library:
     """Return a library that an interrupted run had finished but for its work's removal."""
+    if not work.exists() and is_library(out):
+        raise VolumeError(
+            f"{str(out)!r} is a finished library of {len(Library(out))} shape(s): to make it anew remove it, or give "
+            "another folder"
+        )
     if not ((work / SETTINGS).is_file() and is_library(out)):
         raise VolumeError(f"{str(out)!r} exists: remove it, or give another folder for the library")
     shutil.rmtree(work)
@@ -134,6 +146,13 @@ def _check_names(runs: Sequence[VolumeRun]) -> None:
     names = [run.name for run in runs]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise VolumeError(f"volumes need names of their own; repeated: {', '.join(repeated)}: rename the files")
+
+
+def _check_folds(runs: Sequence[VolumeRun], origin: Origin) -> None:
+    names = [run.name for run in runs]
+    unused = [pattern for pattern in origin.folds if not any(fnmatch(name, pattern) for name in names)]
+    if unused:
+        raise VolumeError(f"no volume's name is like {unused[0]!r}, which a fold was given for: {', '.join(names)}")
 
 
 def _blocks(work: Path, run: VolumeRun) -> Path:

@@ -212,10 +212,12 @@ def _check_volume(volume_nm3: float, expected_nm3: float) -> None:
     if abs(volume_nm3 / expected_nm3 - 1) > VOLUME_WITHIN:
         raise ShapeError(
             f"its mesh holds {volume_nm3:.3g} nm^3, its voxels {expected_nm3:.3g}: more than {VOLUME_WITHIN:.0%} "
-            "apart; it is hardly larger than the voxels: smooth less, or leave it out by a larger --min-voxels"
+            "apart; it is hardly larger than the voxels: prepare it at a finer --level, smooth less, or leave it out "
+            "by a larger --min-voxels, which counts the file's voxels"
         )
 
 
 def refusals(folder: Path) -> list[Mapping[str, Any]]:
     """Return what is said of all instances without a shape."""
-    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.refused.json"))]
+    paths = sorted(folder.glob("*.refused.json"), key=lambda path: int(path.name.partition(".")[0]))
+    return [json.loads(path.read_text(encoding="utf-8")) for path in paths]

@@ -124,10 +124,12 @@ class VolumeRun:
             )
         if dust:
             notes.append(f"{dust} instances of fewer than {self.making.min_voxels} voxels are left out")
+        if cut := sum(self.making.whole_only and instance.touches_border for instance in found):
+            notes.append(f"{cut} of {len(found)} instances are cut by the volume's border, and left out")
         if not self.making.foreground.joined and len(found) == 1:
             notes.append(
                 f"all foreground has the label {found[0].label}: if this is a mask of many instances, give --binary, "
-                "and its connected components are taken"
+                "and its connected components are taken; as it is, all but the largest of them are lost"
             )
         return notes
 
@@ -136,7 +138,10 @@ def _voxel_nm(volume: Volume, given: tuple[float, float, float] | None) -> tuple
     """Return the voxels' size, and a note where file and user contradict each other."""
     said = volume.voxel_nm
     if given is None and said is None:
-        raise VolumeError(f"{volume.name}: the file does not say how large its voxels are: give --voxel x,y,z in nm")
+        raise VolumeError(
+            f"{volume.name}: the file does not say how large its voxels are: give --voxel x,y,z in nm (voxel_nm "
+            "in a scene)"
+        )
     size = np.array(said if given is None else given, np.float64)
     if not ((size >= SMALLEST_NM) & (size <= LARGEST_NM)).all():
         where = "the file says" if given is None else "given are"
