@@ -11,6 +11,7 @@ import pytest
 from pydantic import ValidationError
 from scipy.spatial import KDTree
 
+import mishape
 from mishape.engine import geometry as g
 from mishape.engine.errors import ShapeError
 from mishape.engine.protocols import ShapeSource
@@ -18,6 +19,7 @@ from mishape.engine.types import Mesh
 from mishape.plugins.shapes.centre_lines import worm_like_network
 from mishape.plugins.shapes.em_mesh import EmMesh
 from mishape.plugins.shapes.implicit import Implicit, ellipsoid_distance
+from mishape.plugins.shapes.matched import dimensions_like
 from mishape.plugins.shapes.tube import Tube
 
 RNG = np.random.default_rng
@@ -253,3 +255,82 @@ def test_the_packaged_library_is_found_by_name() -> None:
     shape = EmMesh(library="neuropil").sample(RNG(0), "mito09")
     assert (shape.id, shape.licence) == ("mito09", "CC-BY-4.0")
     assert EmMesh(library="neuropil").sample(RNG(5), None).id.startswith("mito")
+
+
+# ---- tubes of the size of real shapes --------------------------------------------------------------------------------
+def test_matched_tubes_have_the_shapes_volumes_and_splits() -> None:
+    tubes, shapes = Tube(match="neuropil"), EmMesh(library="neuropil")
+    assert tubes.keys() == shapes.keys()
+    for id in sorted(shapes.keys()):
+        tube, again = (tubes.sample(np.random.default_rng(n), id) for n in range(2))
+        shape = shapes.sample(np.random.default_rng(0), id)
+        np.testing.assert_array_equal(tube.surface.vertices_nm, again.surface.vertices_nm)
+        assert (tube.id, tube.fold, tube.licence) == (id, shape.fold, shape.licence)
+        volumes = [g.mesh_volume_nm3(each.surface) for each in (tube, shape)]
+        areas = [g.mesh_area_nm2(each.surface) for each in (tube, shape)]
+        assert volumes[0] == pytest.approx(volumes[1], rel=0.01)
+        assert areas[0] == pytest.approx(areas[1], rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("size", "within"),
+    [
+        ((2000.0, 150.0, 1.0), 0.01),
+        ((2000.0, 150.0, 2.5), 0.01),
+        ((600.0, 290.0, 1.0), 0.01),
+        ((900.0, 100.0, 9.0), 0.02),
+    ],
+)
+def test_a_tube_is_matched_by_itself(size: tuple[float, float, float], within: float) -> None:
+    """By its volume, length and thickness, and if it is round by volume and area alone."""
+    length, radius, aspect = size
+    volume = np.pi * radius**2 * (length - 2 * radius) + 4 / 3 * np.pi * radius**3
+    facts = {"volume_nm3": volume, "length_nm": length, "thickness_nm": 2 * radius / aspect**0.5}
+    found = dimensions_like(facts)
+    assert (found.length_nm, found.radius_nm, found.aspect) == pytest.approx(size, rel=within)
+    if aspect == 1:
+        found = dimensions_like({"volume_nm3": volume, "area_nm2": 2 * np.pi * radius * length})
+        assert (found.length_nm, found.radius_nm) == pytest.approx((length, radius), rel=1e-6)
+
+
+def test_what_is_shorter_than_its_ball_is_matched_by_the_ball() -> None:
+    volume = 4 / 3 * np.pi * 300.0**3
+    found = dimensions_like({"volume_nm3": volume, "length_nm": 200.0, "thickness_nm": 580.0})
+    assert (found.length_nm, found.radius_nm) == pytest.approx((600, 300), rel=1e-6)
+    assert Tube(length_nm=found.length_nm, radius_nm=found.radius_nm).sample(np.random.default_rng(0), None)
+
+
+def test_matched_tubes_are_dealt_and_copied_as_a_library(tmp_path: Path) -> None:
+    document = {
+        "mishape": 1,
+        "samples": 6,
+        "objects": [{"shape": {"kind": "tube", "match": "neuropil"}}],
+        "views": {
+            "epi": {"grid": {"shape": [1, 16, 16], "pixel_nm": 100}, "microscope": {"kind": "epi", "preset": "epi1"}}
+        },
+        "dataset": {"shard_size": 2, "splits": {"train": 0.5, "test": 0.5}},
+    }
+    dataset = mishape.generate(mishape.load_spec(document), tmp_path / "d")
+    (library,) = dataset.libraries().values()
+    tubes = Tube(match="neuropil")
+    for entry in library:
+        tube = tubes.sample(np.random.default_rng(0), entry.id)
+        np.testing.assert_allclose(entry.shape().surface.vertices_nm, tube.surface.vertices_nm, atol=1e-3)
+    splits: dict[str, set[str]] = {}
+    for record in dataset.records():
+        splits.setdefault(record["objects"][0]["shape_id"], set()).add(record["split"])
+    assert all(len(found) == 1 for found in splits.values())
+    assert not mishape.verify(mishape.open_dataset(tmp_path / "d"), remake=6).faults
+
+
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ({"length_nm": 900}, "match takes the size of tubes from a library: leave length_nm out, or match"),
+        ({"preset": "sekh2021"}, "match takes the size of tubes from a library: leave preset out, or match"),
+        ({"branches": 2}, "tubes that match a library have no branches: leave branches out, or match"),
+    ],
+)
+def test_what_does_not_go_with_match(parameters: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        Tube(match="neuropil", **parameters)

@@ -2,28 +2,65 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
 
+import numpy as np
+from numpy.random import Generator
+
+from mishape.engine.errors import ShapeError
 from mishape.engine.geometry import PERSPECTIVES, centroid, flat_rotation, random_rotation, rotation_matrix
-from mishape.engine.scene import Scene, SceneObject
+from mishape.engine.scene import PosePlan, Scene, SceneObject
 from mishape.engine.seeding import Stage, stream
+from mishape.engine.spacing import Placed
 from mishape.engine.types import Points, Pose, Shape
 
-
-def pose_of(scene: Scene, thing: SceneObject, shape: Shape) -> Pose:
-    """Return where an object's shape lies; random rotations are drawn from the object's own stream."""
-    rotation = _rotation(scene, thing, shape)
-    center = np.asarray(thing.pose.center_nm, dtype=np.float64)
-    offset = center - thing.pose.scale * rotation @ _origin(thing.pose.origin, shape)
-    return Pose(rotation, offset, thing.pose.scale)
+TRIES = 300
+"""Places that are tried for a shape that keeps its distance."""
 
 
-def _rotation(scene: Scene, thing: SceneObject, shape: Shape) -> Points:
-    given = thing.pose.rotation
-    if given not in ("uniform", "flat"):
-        return rotation_matrix(*(PERSPECTIVES[given] if isinstance(given, str) else given))
+def pose_of(scene: Scene, thing: SceneObject, shape: Shape, placed: Sequence[Placed] = ()) -> Pose:
+    """Return where an object's shape lies; what is random about it is drawn from the object's own stream.
+
+    Parameters
+    ----------
+    placed
+        Shapes that it keeps its distance from, if it is to keep one.
+
+    Raises
+    ------
+    ShapeError
+        If there is no room for it in TRIES places.
+    """
     rng = stream(scene.seed, scene.sample, Stage.POSE, thing.path)
-    return random_rotation(rng) if given == "uniform" else flat_rotation(shape.surface, thing.pose.tilt_deg, rng)
+    gap_nm = thing.pose.gap_nm
+    if gap_nm is None:
+        return _drawn(thing.pose, shape, rng)
+    for _ in range(TRIES):
+        pose = _drawn(thing.pose, shape, rng)
+        here = Placed(shape.moved(pose.rotation, pose.offset_nm, pose.scale))
+        if all(here.is_clear_of(other, gap_nm) for other in placed):
+            return pose
+    raise ShapeError(
+        f"no room for object {thing.path} ({shape.id}) at {gap_nm:g} nm from the {len(placed)} before it, in {TRIES} "
+        "places: give a larger scatter_nm, fewer objects, a smaller gap_nm, or --skip-errors"
+    )
+
+
+def _drawn(plan: PosePlan, shape: Shape, rng: Generator) -> Pose:
+    rotation = _rotation(plan, shape, rng)
+    center = np.asarray(plan.center_nm, dtype=np.float64)
+    if any(plan.scatter_nm):
+        center = center + rng.uniform(-1, 1, 3) * plan.scatter_nm
+    return Pose(rotation, center - plan.scale * rotation @ _origin(plan.origin, shape), plan.scale)
+
+
+def _rotation(plan: PosePlan, shape: Shape, rng: Generator) -> Points:
+    given = plan.rotation
+    if given == "uniform":
+        return random_rotation(rng)
+    if given == "flat":
+        return flat_rotation(shape.surface, plan.tilt_deg, rng)
+    return rotation_matrix(*(PERSPECTIVES[given] if isinstance(given, str) else given))
 
 
 def _origin(name: str, shape: Shape) -> Points:

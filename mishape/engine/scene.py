@@ -30,6 +30,8 @@ Name = Annotated[str, AfterValidator(_name), WithJsonSchema({"type": "string", "
 """A name that is also part of a file name."""
 Place = Annotated[Real, Field(ge=-1e8, le=1e8)]
 """A coordinate within 10 cm of the origin, nm."""
+Reach = Annotated[Real, Field(ge=0, le=1e8)]
+"""A distance of up to 10 cm, nm."""
 Rotation = str | tuple[float, float, float]
 ROTATION_NAMES = ("uniform", "flat", *LISTS["perspectives"])
 
@@ -68,6 +70,11 @@ class PosePlan(Model):
     """Factor on every length of the shape; 0.001 to 1000; default 1, its true size."""
     center_nm: tuple[Place, Place, Place] = (0.0, 0.0, 0.0)
     """Where the shape's origin comes to lie, xyz in nm; default the centre of the field."""
+    scatter_nm: tuple[Reach, Reach, Reach] = (0.0, 0.0, 0.0)
+    """How far from `center_nm` the shape may come to lie along x, y and z, nm, uniform; default 0: nowhere else."""
+    gap_nm: Annotated[Real, Field(ge=0, le=1e6)] | None = None
+    """Distance that its surface keeps from those of all objects before it, nm: places and random rotations are drawn
+    until it does. Default none: shapes may overlap."""
     origin: Literal["own", "centroid", "surface", "box"] = "own"
     """Which point of the shape that is: the zero of its ``own`` frame (where its source centres it), the ``centroid``
     of the solid, that of its ``surface`` (where surface emitters centre), or the middle of its bounding ``box``;

@@ -18,7 +18,8 @@ from mishape.engine.posing import pose_of
 from mishape.engine.record import record_of
 from mishape.engine.scene import Scene, SceneObject
 from mishape.engine.seeding import Stage, stream
-from mishape.engine.types import Emitters, Raster, Sample, Shape
+from mishape.engine.spacing import Placed
+from mishape.engine.types import Emitters, Pose, Raster, Sample, Shape
 
 
 def simulate(scene: Scene, describe: bool = True, device: str = "cpu") -> Sample:
@@ -72,10 +73,13 @@ def _fields(scene: Scene) -> list[Sample]:
 def _field(scene: Scene, tile: int) -> Sample:
     things = {number: thing for number, thing in enumerate(scene.objects) if thing.tile == tile}
     sources = {number: _source(scene, thing) for number, thing in things.items()}
-    poses = {number: pose_of(scene, thing, sources[number]) for number, thing in things.items()}
-    shapes = {
-        number: sources[number].moved(pose.rotation, pose.offset_nm, pose.scale) for number, pose in poses.items()
-    }
+    poses: dict[int, Pose] = {}
+    shapes: dict[int, Shape] = {}
+    placed: list[Placed] = []
+    for number, thing in things.items():
+        poses[number] = pose = pose_of(scene, thing, sources[number], placed)
+        shapes[number] = sources[number].moved(pose.rotation, pose.offset_nm, pose.scale)
+        placed.append(Placed(shapes[number]))
     labels = {number: _label(scene, things[number], shape) for number, shape in shapes.items()}
     emitters = montage.together([replace(part, owner=np.full(len(part), number)) for number, part in labels.items()])
     views = {name: view for name, view in scene.views.items() if tile < view.tiles}

@@ -20,6 +20,7 @@ from mishape.engine.component import Component, Real
 from mishape.engine.errors import ShapeError
 from mishape.engine.files import canonical, sha256
 from mishape.engine.library import HEADER, INDEX, SOLID_ARRAYS, Library, is_library, open_library
+from mishape.engine.measures import measures
 from mishape.engine.packaged import package_folder, packaged_libraries
 from mishape.engine.sources import copy_of, keys_of_copy
 from mishape.engine.types import Mesh, Points, Shape
@@ -95,6 +96,12 @@ class EmMesh(Component):
             raise ShapeError(f"library {self.library!r} has no shape {id!r}: {suggestion(id, keys)}")
         shape = self._shape(id, stamp)
         return replace(shape, source=self.source or shape.source, licence=shape.licence or self.licence)
+
+    def facts(self, id: str) -> Mapping[str, Any]:
+        """Return what is known of a shape: its line of a library's index, or the measures of its mesh file."""
+        stamp = _stamp(self._place)
+        found = _library(self._place, stamp)
+        return found[id].fields if isinstance(found, Library) else measures(self._shape(id, stamp))
 
     def _shape(self, id: str, stamp: Stamp) -> Shape:
         found = _library(self._place, stamp)

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.random import Generator
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from mishape.engine.component import Component, Real, Whole
-from mishape.engine.types import Points, Shape
+from mishape.engine.seeding import Stage, stream
+from mishape.engine.sources import copy_of, keys_of_copy
+from mishape.engine.types import Mesh, Points, Shape
 from mishape.engine.wording import problem
 from mishape.plugins.shapes.centre_lines import quadratic_spline, worm_like_network
+from mishape.plugins.shapes.em_mesh import EmMesh
+from mishape.plugins.shapes.matched import dimensions_like
 from mishape.plugins.shapes.sweep import swept
 
 SEKH_DIAMETERS_NM = ((200.0, 300.0), (300.0, 400.0), (400.0, 500.0), (500.0, 600.0))
@@ -46,9 +52,25 @@ class Tube(Component):
     """Stiffness: arc length over which a direction is forgotten, nm, default 5000; not used by sekh2021."""
     height_nm: Real | None = Field(default=None, gt=0, le=1e6)
     """Largest extent along z, nm, so that a large network stays flat; no limit by default (sekh2021: 1200)."""
+    match: str | None = None
+    """A library, as em_mesh takes it: for each of its shapes there is then one tube of that shape's volume, length and
+    thickness (or surface, where the library says no length), dealt to the splits as the shape is. So tubes and real
+    shapes differ in form, and not in size. Give no length, radius or aspect beside it."""
+    _library: EmMesh | None = PrivateAttr(default=None)
+    _copy: Path | None = PrivateAttr(default=None)
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Open the library that is matched while the scene file's folder is known."""
+        self._copy = copy_of(self)
+        if self.match is not None:
+            library = self.match if self._copy is None else str(self._copy)
+            self._library = EmMesh.model_validate({"library": library}, context=context)
 
     @model_validator(mode="after")
     def _lengths_fit(self) -> Self:
+        if self.match is not None:
+            self._check_alone()
+            return self
         if self.preset is None:
             for name in ("length_nm", "radius_nm"):
                 if getattr(self, name) is None:
@@ -67,11 +89,44 @@ class Tube(Component):
             raise problem(f"height_nm {self.height_nm:g} is below the tube's own thickness of {thickness:g} nm")
         return self
 
-    def keys(self) -> None:
-        """Return None: tubes are made, not chosen."""
+    def _check_alone(self) -> None:
+        for name in ("preset", "length_nm", "radius_nm", "aspect", "height_nm"):
+            if name in self.model_fields_set and getattr(self, name) is not None:
+                raise problem(f"match takes the size of tubes from a library: leave {name} out, or match")
+        if self.branches:
+            raise problem("tubes that match a library have no branches: leave branches out, or match")
+
+    def keys(self) -> Mapping[str, str] | None:
+        """Return the split keys of the shapes that are matched; else None: tubes are made, not chosen."""
+        if self._library is None:
+            return None
+        return keys_of_copy(self._copy) if self._copy is not None else self._library.keys()
+
+    def content_hash(self) -> str:
+        """Return the SHA-256 of all that the matched tubes come from."""
+        assert self._library is not None
+        return hashlib.sha256(f"{self._library.content_hash()} {self.digest}".encode()).hexdigest()
 
     def sample(self, rng: Generator, id: str | None) -> Shape:
-        """Return a new tube, centred on the middle of its centre lines."""
+        """Return a new tube, centred on the middle of its centre lines; or the one that matches a shape."""
+        if self._library is None:
+            return self._tube(rng)
+        if id is None:
+            keys = sorted(self.keys() or ())
+            id = keys[rng.integers(len(keys))]
+        shape = self._library.sample(rng, id)
+        if self._copy is not None:
+            return shape
+        size = dimensions_like(self._library.facts(id))
+        # The tube of a shape depends on the shape alone.
+        sizes = {"length_nm": size.length_nm, "radius_nm": size.radius_nm, "aspect": size.aspect}
+        tube = Tube(**sizes, persistence_nm=self.persistence_nm)._tube(stream(0, 0, Stage.SHAPE, f"tube.{id}"))
+        # To the bit what a library holds: a dataset's copy of the tube then makes the same images.
+        mesh = Mesh(tube.surface.vertices_nm.astype(np.float32).astype(np.float64), tube.surface.faces)
+        source = f"tube of the size of {id}, {shape.source}"
+        return Shape(id, mesh, fold=shape.fold, source=source, licence=shape.licence)
+
+    def _tube(self, rng: Generator) -> Shape:
         radius = self.radius_nm if self.radius_nm is not None else _sekh_radius(rng)
         room = None if self.height_nm is None else self.height_nm / 2 - radius * self.aspect**0.5
         if self.preset is None:
