@@ -480,7 +480,7 @@ def test_an_error_in_a_batch_names_its_sample(device: str, sphere_scene: dict[st
     option = "" if device == "cpu" else " --device torch:cpu"
     with pytest.raises(mishape.MishapeError) as error:
         mishape.generate(spec, tmp_path / "d", device=device)
-    told, note = said(error).splitlines()
+    told, note, _ = said(error).splitlines()
     assert told.startswith("views.epi.microscope: an emitter at z -")
     assert note == f"This was sample 2; to see it alone: mishape render SCENE --sample 2{option}"
 

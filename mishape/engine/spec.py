@@ -19,6 +19,7 @@ from mishape.engine.document import HEAD_KEYS, draw_faults, drawn, key_faults, l
 from mishape.engine.errors import MishapeError, SpecError
 from mishape.engine.expansion import Choose, ObjectPlan, expand, extreme, field_path, repeating, seeded, settled, tiles
 from mishape.engine.head import Head
+from mishape.engine.packaged import packaged_libraries
 from mishape.engine.protocols import ShapeSource
 from mishape.engine.scene import Scene, SceneObject
 from mishape.engine.seeding import Stage, stream
@@ -28,6 +29,8 @@ from mishape.engine.yaml_marks import Path, Source, parse
 
 M = TypeVar("M", bound=Model)
 MAX_VARIANTS = 1000
+LIBRARY_KEYS = ("library", "match")
+"""Parameters of shape sources that name a library."""
 MAX_OBJECTS = 65_535
 """Masks number the objects with 16 bits."""
 
@@ -79,6 +82,21 @@ class Spec:
             changed["dataset"] = {**(self.document.get("dataset") or {}), "shard_size": shard_size}
         spec = Spec(changed, self.source, self.folder)
         return spec if spec.head else self
+
+    def with_library(self, library: str | FilePath) -> Spec:
+        """Return the spec with this library, a packaged one's name or a path, wherever its objects name one.
+
+        Raises
+        ------
+        SpecError
+            If no object does.
+        """
+        place = str(library) if str(library) in packaged_libraries() else str(FilePath(library).resolve())
+        named: list[Any] = []
+        objects = _with_library(self.document["objects"], place, named)
+        if not named:
+            raise SpecError(f"{self.source.name}: no object takes its shape from a library: leave --library out")
+        return Spec({**self.document, "objects": objects}, self.source, self.folder)
 
     def scene(self, number: int) -> Scene:
         """Return one sample's scene: every draw made, every shape chosen.
@@ -246,6 +264,16 @@ class Spec:
         if templates and len(path) > 1 and path[0] == "objects" and isinstance(path[1], int):
             path = ("objects", templates[path[1]], *path[2:])
         return self.source.complaint(path, drawn(self.document, path, line["msg"]))
+
+
+def _with_library(value: Any, place: str, named: list[Any]) -> Any:
+    """Return a part of the document with another library; those that it named are added to the list."""
+    if isinstance(value, list):
+        return [_with_library(item, place, named) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    named += [item for key, item in value.items() if key in LIBRARY_KEYS]
+    return {key: place if key in LIBRARY_KEYS else _with_library(item, place, named) for key, item in value.items()}
 
 
 def load_spec(scene: str | FilePath | Mapping[str, Any]) -> Spec:

@@ -155,6 +155,8 @@ class Shape:
         Split key of the library (its source volume), if it has folds.
     source, licence
         Where the shape comes from and on what terms; they travel into every dataset made from it.
+    moved_from
+        The shape that `moved` was called on, and the pose: a surface is derived there, once for all poses.
     """
 
     id: str
@@ -163,6 +165,7 @@ class Shape:
     fold: str | None = None
     source: str = ""
     licence: str = ""
+    moved_from: tuple[Shape, Pose] | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.mesh is None and self.implicit is None:
@@ -173,6 +176,9 @@ class Shape:
         """The given mesh, or one derived from the implicit function."""
         if self.mesh is not None:
             return self.mesh
+        if self.moved_from is not None:
+            own, pose = self.moved_from
+            return own.surface.moved(pose)
         from mishape.engine.meshing import mesh_of_implicit
 
         assert self.implicit is not None
@@ -199,10 +205,12 @@ class Shape:
         """Return the shape scaled and rotated by a (3, 3) matrix about its own origin, then shifted by (3,) nm."""
         from mishape.engine.geometry import move_implicit
 
+        pose = Pose(rotation, offset_nm, scale)
         return replace(
             self,
-            mesh=None if self.mesh is None else self.mesh.moved(Pose(rotation, offset_nm, scale)),
+            mesh=None if self.mesh is None else self.mesh.moved(pose),
             implicit=None if self.implicit is None else move_implicit(self.implicit, rotation, offset_nm, scale),
+            moved_from=(self, pose),
         )
 
 

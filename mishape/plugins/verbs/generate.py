@@ -12,6 +12,7 @@ import typer
 
 if TYPE_CHECKING:
     from mishape.engine.dataset import Dataset
+    from mishape.engine.spec import Spec
 
 
 class ProgressStyle(StrEnum):
@@ -29,6 +30,9 @@ def generate(
     out: Annotated[Path, typer.Option("--out", "-o", help="The dataset's folder.")],
     samples: Annotated[int | None, typer.Option(min=1, help="Number of samples; default the scene's.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = os.cpu_count() or 1,
+    library: Annotated[
+        str | None, typer.Option(help="Library that objects take shapes from, in place of the one the scene names.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed; default the scene's.")] = None,
     shard_size: Annotated[int | None, typer.Option(min=1, help="Samples per shard; default the scene's.")] = None,
     executor: Annotated[
@@ -45,6 +49,9 @@ def generate(
     commercial_ok: Annotated[
         bool, typer.Option("--commercial-ok", help="Refuse shapes that may not be used commercially.")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say how long it will take and how large it will be; make nothing.")
+    ] = False,
     progress: Annotated[ProgressStyle, typer.Option(help="How to show progress.")] = ProgressStyle.auto,
 ) -> None:
     """Make a dataset, finish one that was interrupted, or make it longer; the bytes do not depend on the workers."""
@@ -54,6 +61,12 @@ def generate(
     from mishape.plugins.verbs.progress import shown
 
     spec = load_spec(scene).with_values(samples=samples, seed=seed, shard_size=shard_size)
+    if library is not None:
+        spec = spec.with_library(library)
+        spec.check()
+    if dry_run:
+        _say_forecast(spec, workers, device)
+        return
     _advise(-(-spec.samples // spec.head.dataset.shard_size), workers, spec.samples)
     try:
         with shown(progress.value) as report:
@@ -73,6 +86,31 @@ def generate(
         typer.echo("interrupted: finished shards are kept; the same command goes on", err=True)
         raise typer.Exit(130) from None
     report_made(dataset)
+
+
+def _say_forecast(spec: Spec, workers: int, device: str) -> None:
+    from mishape.engine.forecast import forecast
+
+    seen = forecast(spec, device)
+    took = (
+        f"{seen.set_up_s:.1f} s to set up, then {seen.sample_s * 1000:.3g} ms and {_size(seen.sample_bytes)} a sample"
+    )
+    print(f"{seen.samples} sample(s), {workers} worker(s): about {_time(seen.seconds(workers))}, {_size(seen.bytes)}")
+    print(f"measured on {seen.tried} of them: {took}")
+
+
+def _time(seconds: float) -> str:
+    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.3g} {unit}"
+    return f"{seconds:.2g} s"
+
+
+def _size(count: float) -> str:
+    for unit, length in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
+        if count >= length:
+            return f"{count / length:.3g} {unit}"
+    return f"{count / 1e3:.3g} kB"
 
 
 def _advise(shards: int, workers: int, samples: int) -> None:
