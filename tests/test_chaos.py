@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -64,10 +65,16 @@ def test_workers_and_shards_change_nothing(tmp_path: Path) -> None:
     assert samples_of(made(tmp_path / "shards", samples=12, workers=2, shard_size=5)) == expected
 
 
-def killed(out: Path, rng: np.random.Generator, samples: int, workers: int, shard_size: int) -> int:
-    """Begin or go on, send SIGKILL while a random shard is being made, and return the number of finished shards.
+def children(pid: int) -> list[int]:
+    """Return the processes that a process began, as Linux tells."""
+    listed = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(child) for child in listed.read_text().split()] if listed.exists() else []
 
-    Half of the time the whole process group is killed, half of the time its parent alone.
+
+def killed(out: Path, rng: np.random.Generator, samples: int, workers: int, shard_size: int) -> int:
+    """Begin or go on, send SIGKILL at a random moment, and return the number of finished shards.
+
+    A third of the time the whole process group is killed, else its parent or one of its workers.
     """
     process = subprocess.Popen(
         command(out, samples, workers, shard_size),
@@ -75,31 +82,53 @@ def killed(out: Path, rng: np.random.Generator, samples: int, workers: int, shar
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    wanted = finished(out) + int(rng.integers(3))
+    wanted = finished(out) + int(rng.integers(4))
     patience_s = rng.uniform(0, 3)  # where no shard is waited for: also while the processes start
     begun = time.monotonic()
     while process.poll() is None and (finished(out) < wanted or time.monotonic() - begun < patience_s):
-        time.sleep(0.01)
+        time.sleep(0.005)
+    time.sleep(float(rng.uniform(0, 0.05)))  # and while one is written
     assert process.poll() is None, "the kill came too late: nothing was left to do"
-    os.killpg(process.pid, signal.SIGKILL) if rng.random() < 0.5 else process.kill()
-    assert process.wait() == -signal.SIGKILL
+    whom = rng.integers(3)
+    workers_now = children(process.pid)
+    if whom == 0:
+        os.killpg(process.pid, signal.SIGKILL)
+    elif whom == 1 and workers_now:
+        os.kill(int(rng.choice(workers_now)), signal.SIGKILL)
+    else:
+        process.kill()
+    try:
+        process.wait(timeout=60)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
     return finished(out)
+
+
+def undisturbed_and_killed(tmp_path: Path, samples: int, shard_size: int, kills: int) -> tuple[list[int], list[str]]:
+    """Return how many shards were finished after each kill, and which files differ from an undisturbed run's."""
+    run = {"samples": samples, "shard_size": shard_size}
+    reference = made(tmp_path / "one", **run, workers=2)
+    rng = np.random.default_rng(0)
+    out = tmp_path / "killed"
+    counts = [killed(out, rng, **run, workers=(1, 2, 3)[number % 3]) for number in range(kills)]
+    made(out, **run, workers=2)
+    return counts, different_files(reference, out)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL and process groups")
+def test_five_kills_leave_no_trace(tmp_path: Path) -> None:
+    counts, different = undisturbed_and_killed(tmp_path, samples=150, shard_size=3, kills=5)
+    assert counts == sorted(counts), "finished shards stay"
+    assert 0 < counts[-1] < 50, "kills landed in mid-run"
+    assert different == []
 
 
 @pytest.mark.long
 @pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL and process groups")
-def test_twenty_kills_leave_no_trace(tmp_path: Path) -> None:
-    run = {"samples": 200, "shard_size": 2}
-    shards = run["samples"] // run["shard_size"]
-    reference = made(tmp_path / "one", **run, workers=1)
-    assert mishape.verify(mishape.open_dataset(reference), remake=20).faults == []
-    for workers in (2, 4):
-        assert different_files(reference, made(tmp_path / f"workers{workers}", **run, workers=workers)) == []
-
-    rng = np.random.default_rng(0)
-    out = tmp_path / "killed"
-    counts = [killed(out, rng, **run, workers=(1, 2, 4)[number % 3]) for number in range(20)]
+def test_twenty_kills_of_five_hundred_samples_leave_no_trace(tmp_path: Path) -> None:
+    counts, different = undisturbed_and_killed(tmp_path, samples=500, shard_size=4, kills=20)
     assert counts == sorted(counts), "finished shards stay"
-    assert sum(0 < count < shards for count in counts) > 10, "kills landed in mid-run"
-    assert list(out.glob("shards/*.part")), "and in the middle of a shard"
-    assert different_files(reference, made(out, **run, workers=2)) == []
+    assert sum(0 < count < 125 for count in counts) > 10, "kills landed in mid-run"
+    assert different == []
+    assert mishape.verify(mishape.open_dataset(tmp_path / "killed"), remake=20).faults == []

@@ -6,6 +6,8 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -318,3 +320,34 @@ def test_a_missing_plugin_is_named_with_its_version(run: Run, fragile: Path) -> 
     assert (code, err) == (1, f"error: no sample can be made anew: {named}; all files are as they were written\n")
     code, _, err = run("verify", "d", "--repair", "--plugin", "fragile.py")
     assert (code, err) == (1, f"error: 'd' cannot be repaired: {named}\n")
+
+
+# ---- on a disk that is full ------------------------------------------------------------------------------------------
+FULL = """
+import resource, signal, sys
+from mishape.cli import main
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # then a write beyond the limit is refused as on a full disk
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
+main(sys.argv[2:])
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs limits of resources")
+@pytest.mark.parametrize(("limit", "made"), [(100, 0), (30_000, 0), (250_000, 4)])
+def test_a_disk_that_is_full_in_mid_shard_and_freed(
+    limit: int, made: int, sphere_scene: dict[str, Any], tmp_path: Path
+) -> None:
+    """No file may grow beyond the limit: of the first samples' emitters, of the stacks, of the last shard's stack."""
+    sphere_scene["dataset"]["shard_size"] = 2 if limit < 200_000 else 8
+    (tmp_path / "scene.yaml").write_text(yaml.safe_dump({**sphere_scene, "samples": 12}))
+    mishape.generate(tmp_path / "scene.yaml", tmp_path / "whole")
+    command = ["generate", str(tmp_path / "scene.yaml"), "-o", str(tmp_path / "d"), "--workers", "1"]
+    full = subprocess.run([sys.executable, "-c", FULL, str(limit), *command], capture_output=True, text=True)
+    assert full.returncode == 1, full.stderr
+    assert "error: the disk is full: " in full.stderr
+    assert "free some space and give the same command again to go on" in full.stderr
+    assert "Traceback" not in full.stderr
+    assert not list(tmp_path.rglob("*.part"))
+    assert subprocess.run([sys.executable, "-m", "mishape", *command], capture_output=True).returncode == 0
+    assert files(tmp_path / "d") == files(tmp_path / "whole")

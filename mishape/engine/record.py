@@ -6,8 +6,85 @@ from typing import Any
 
 import numpy as np
 
+from mishape.engine.component import Model, Real, Whole
 from mishape.engine.scene import SceneObject, View
 from mishape.engine.types import Sample
+
+
+class ObjectRecord(Model):
+    """What a record says of an object."""
+
+    number: Whole
+    """Its number in the scene; instance masks hold this plus 1."""
+    shape_id: str
+    """Which shape it is."""
+    library: str | None
+    """Name of the dataset's copy that the shape is in; null for shapes made for the sample."""
+    fold: str | None
+    """The shape's fold; null if it has none."""
+    source: str
+    """Where the shape comes from."""
+    licence: str
+    """On what terms."""
+    channel: str
+    """Its colour."""
+    tile: Whole
+    """Which field of a montage it lies in."""
+    scale: Real
+    """Of its pose: camera frame = scale * rotation @ own frame + offset_nm."""
+    rotation: list[list[Real]]
+    """(3, 3) rotation of its pose."""
+    offset_nm: list[Real]
+    """(3,) offset of its pose, nm."""
+    emitters: Whole
+    """How many emitters it has."""
+    photons: Real
+    """Photons of all its emitters."""
+    truncated: list[str]
+    """Views whose field it reaches beyond."""
+
+
+class ViewRecord(Model):
+    """What a record says of a view."""
+
+    dose_per_plane: Real
+    """Dose of one plane; 1 is a widefield exposure of unit excitation."""
+    dose: Real
+    """Dose of all planes and tiles."""
+    planes_nm: list[Real]
+    """The objective's travel at each plane."""
+    focus_in_sample_nm: list[Real]
+    """World z that is in focus at each plane."""
+    photons: Real
+    """Expected photons in all planes."""
+    photons_peak: Real
+    """Expected photons of the brightest pixel."""
+    saturated: Real
+    """Share of the pixels that are saturated."""
+
+
+class Record(Model):
+    """A line of samples.jsonl: one sample."""
+
+    index: Whole
+    """The sample's number."""
+    split: str
+    """The split that its shapes come from."""
+    objects: list[ObjectRecord]
+    """Its shapes."""
+    views: dict[str, ViewRecord]
+    """Its views, by name."""
+    scene: dict[str, Any]
+    """The sample's own scene, every draw made; what is at its default is left out."""
+
+
+class HoleRecord(Model):
+    """A line of samples.jsonl: a sample that failed, and was left out."""
+
+    index: Whole
+    """The sample's number."""
+    failed: str
+    """Why."""
 
 
 def record_of(sample: Sample) -> dict[str, Any]:

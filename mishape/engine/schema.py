@@ -12,7 +12,10 @@ from mishape.engine.errors import PluginError
 from mishape.engine.expansion import ObjectPlan
 from mishape.engine.head import Head
 from mishape.engine.manifest import Manifest
+from mishape.engine.record import HoleRecord, Record
 from mishape.engine.scene import NAME, SceneObject, View
+from mishape.engine.seals import ShardSeal
+from mishape.engine.sources import LibrarySeal
 
 Json = dict[str, Any]
 Model = tuple[Json, Json]
@@ -69,8 +72,12 @@ def scene_schema(installed: bool = False) -> Json:
 
 
 def dataset_schema() -> Json:
-    """Return the schema of dataset.json."""
+    """Return the schema of dataset.json; its definitions hold those of a dataset's other JSON files and lines."""
     content, definitions = _model(Manifest)
+    for name, model in (("shard", ShardSeal), ("library", LibrarySeal), ("sample", Record), ("hole", HoleRecord)):
+        own, parts = _model(model)
+        definitions |= {**parts, name: own}
+    definitions["record"] = {"description": "A line of samples.jsonl.", "oneOf": [_ref("sample"), _ref("hole")]}
     return {"$schema": DRAFT, "title": "mishape dataset", **content, "definitions": definitions}
 
 
