@@ -24,7 +24,7 @@ from mishape.plugins.labelers.surface import Surface
 from mishape.plugins.microscopes.confocal import Confocal
 from mishape.plugins.microscopes.epi import Epi
 from mishape.plugins.noises.scmos import Scmos
-from mishape.plugins.reports import html
+from mishape.plugins.reports import card, html
 from mishape.plugins.shapes.em_mesh import EmMesh
 
 VIEWS = {
@@ -115,7 +115,8 @@ def run(view: str, shape: str, samples: int, repeats: int) -> dict[str, Any]:
     A first dataset, not counted, fills the caches. No reports are made.
     """
     spec = mishape.load_spec(scene(view, shape, samples))
-    with tempfile.TemporaryDirectory() as folder, patch.object(html, "report", return_value=""):
+    reports = (patch.object(html, "report", return_value=""), patch.object(card, "card", return_value=""))
+    with tempfile.TemporaryDirectory() as folder, reports[0], reports[1]:
         mishape.generate(spec, Path(folder) / "first", samples=min(samples, 10))
         watch, times = Stopwatch(), []
         for repeat in range(repeats):

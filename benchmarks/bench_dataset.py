@@ -1,0 +1,106 @@
+"""Datasets: what writing costs beside simulating, what a second core gives, and how quickly samples are read.
+
+Recipe mitostack (3 planes of 128 x 128 at 109 nm, masks in 3D), shards of 100. "Simulated alone" makes the same samples,
+truths included, and writes nothing. The report and the card, which are made once for a dataset, are left out. Reading takes
+images of 98 kB in random order into memory, from files that the system holds in memory; the others hold them as one
+.npz per sample, and as HDF5 and Zarr with one uncompressed chunk per sample. Each row is a process of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+import mishape
+from benchmarks.dataset_run import SCENE, SHARD_SIZE, write_others
+from benchmarks.results import Record, markdown
+from benchmarks.single_thread import ENVIRONMENT
+
+ROOT = Path(__file__).parents[1]
+MADE, SHARED, READ = 400, 2000, 2000
+RUNS = 3
+MAKING = [("bare", MADE), ("generate", MADE), ("workers1", SHARED), ("workers2", SHARED)]
+READING = ["read", "read_npz", "read_hdf5", "read_zarr"]
+NAMES = {
+    "bare": "simulated alone",
+    "generate": "written",
+    "workers1": "1 worker process",
+    "workers2": "2 worker processes",
+    "read": "mishape's shards",
+    "read_npz": "one .npz per sample",
+    "read_hdf5": "HDF5",
+    "read_zarr": "Zarr",
+}
+
+
+@pytest.fixture(scope="module")
+def places(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, int]:
+    """A dataset, a folder with its images in other formats, and how many there are."""
+    samples = 6 if request.config.getoption("benchmark_disable") else READ
+    folder = tmp_path_factory.mktemp("datasets")
+    spec = mishape.load_spec(SCENE).with_values(samples=samples, shard_size=SHARD_SIZE)
+    dataset = mishape.generate(spec, folder / "dataset", workers=2)
+    write_others(dataset, folder / "others")
+    return folder / "dataset", folder / "others", samples
+
+
+@pytest.mark.parametrize(("what", "samples"), MAKING)
+def test_making(benchmark: BenchmarkFixture, what: str, samples: int) -> None:
+    samples = 4 if benchmark.disabled else samples
+    _measure(benchmark, "making", what, samples)
+
+
+@pytest.mark.parametrize("what", READING)
+def test_reading(benchmark: BenchmarkFixture, places: tuple[Path, Path, int], what: str) -> None:
+    dataset, others, samples = places
+    _measure(benchmark, "reading", what, samples, str(dataset), str(others))
+
+
+def _measure(benchmark: BenchmarkFixture, series: str, what: str, samples: int, *places: str) -> None:
+    results: list[dict[str, Any]] = []
+    command = [sys.executable, "-m", "benchmarks.dataset_run", what, str(samples), *places]
+
+    def job() -> None:
+        done = subprocess.run(command, cwd=ROOT, env={**os.environ, **ENVIRONMENT}, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        results.append(json.loads(done.stdout))
+
+    benchmark.pedantic(job, rounds=1 if benchmark.disabled else RUNS)
+    benchmark.extra_info.update(series=series, what=what, samples=samples, results=results)
+
+
+def section(records: list[Record]) -> list[str]:
+    """Return the module's part of RESULTS.md."""
+    found = {record["extra_info"]["what"]: record["extra_info"] for record in records}
+
+    def rate(what: str, clock: str) -> float:
+        return float(found[what]["samples"] / median(result[clock] for result in found[what]["results"]))
+
+    rows = []
+    for what, against, clock in (
+        ("bare", "bare", "cpu_s"),
+        ("generate", "bare", "cpu_s"),
+        ("workers1", "workers1", "wall_s"),
+        ("workers2", "workers1", "wall_s"),
+    ):
+        ratio = rate(what, clock) / rate(against, clock)
+        rows.append([NAMES[what], clock.removesuffix("_s"), f"{rate(what, clock):.3g}", f"{ratio:.2f}"])
+    reads = [
+        [NAMES[what], f"{rate(what, 'cpu_s'):.4g}", f"{rate(what, 'cpu_s') / rate('read', 'cpu_s'):.2f}"]
+        for what in READING
+    ]
+    return [
+        " ".join((__doc__ or "").split()),
+        "",
+        *markdown(["mitostack", "clock", "samples per second", "ratio"], rows),
+        "",
+        *markdown(["random reads", "samples per second and core", "ratio"], reads),
+    ]

@@ -1,0 +1,112 @@
+"""Makes and reads a dataset in a process of its own: python -m benchmarks.dataset_run WHAT SAMPLES [FOLDER]
+
+WHAT: ``bare`` simulates the samples of recipe mitostack and keeps none; ``generate`` makes the dataset with one worker,
+``workers1`` and ``workers2`` with so many processes; ``read``, ``read_npz``, ``read_hdf5`` and ``read_zarr`` read
+images of a dataset, or of what ``write_others`` made of it, in random order. Prints JSON: CPU and wall seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+import mishape
+from mishape.engine.dataset import Dataset
+from mishape.plugins.reports import card, html
+
+SCENE = Path(__file__).parent / "scenes/mitostack.yaml"
+IMAGE = "epi1.image"
+SHARD_SIZE = 100
+HDF5, ZARR, NPZ = "images.h5", "images.zarr", "npz"
+Readers = Callable[[int], Any]
+
+
+def bare(spec: mishape.Spec) -> None:
+    """Simulate all samples: images and truths, nothing on disk."""
+    with threadpool_limits(1):
+        for scene in spec.scenes(range(spec.samples)):
+            mishape.simulate(scene, describe=False)
+
+
+def generated(spec: mishape.Spec, workers: int, executor: str) -> None:
+    """Make the dataset without what is made once for all of it."""
+    with ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
+        for module, name in ((html, "report"), (card, "card")):
+            stack.enter_context(patch.object(module, name, lambda dataset: ""))
+        mishape.generate(spec, Path(folder) / "dataset", workers=workers, executor=executor)
+
+
+def write_others(dataset: Dataset, folder: Path) -> dict[str, Any]:
+    """Write the images as one .npz per sample, and as HDF5 and Zarr with a chunk per sample, uncompressed too."""
+    import h5py
+    import zarr
+
+    images = np.stack([item[IMAGE] for item in dataset])
+    (folder / NPZ).mkdir(parents=True)
+    for number, image in enumerate(images):
+        np.savez(folder / NPZ / f"{number:06d}.npz", image=image)
+    with h5py.File(folder / HDF5, "w") as file:
+        file.create_dataset("images", data=images, chunks=(1, *images.shape[1:]))
+    store = zarr.create_array(
+        folder / ZARR, shape=images.shape, chunks=(1, *images.shape[1:]), dtype=images.dtype, compressors=None
+    )
+    store[:] = images
+    return {}
+
+
+def reader(what: str, place: Path, folder: Path) -> Readers:
+    """Return a function that reads the image of a sample into memory."""
+    if what == "read_npz":
+        return lambda n: np.load(folder / NPZ / f"{n:06d}.npz")["image"]
+    if what == "read_hdf5":
+        import h5py
+
+        images = h5py.File(folder / HDF5)["images"]
+        return lambda n: images[n]
+    if what == "read_zarr":
+        import zarr
+
+        array = zarr.open_array(folder / ZARR, mode="r")
+        return lambda n: array[n]
+    dataset = mishape.open_dataset(place)
+    return lambda n: np.array(dataset[n][IMAGE])
+
+
+def main() -> None:
+    what, samples = sys.argv[1], int(sys.argv[2])
+    spec = mishape.load_spec(SCENE).with_values(samples=samples, shard_size=SHARD_SIZE)
+    result: dict[str, Any] = {}
+    if what.startswith("read"):
+        place, folder = Path(sys.argv[3]), Path(sys.argv[4])
+        read = reader(what, place, folder)
+        order = np.random.default_rng(0).permutation(samples).tolist()
+        job: Callable[[], Any] = lambda: [read(number) for number in order]  # noqa: E731
+        job()  # the files are in the system's memory then, for all alike
+    else:
+        jobs: dict[str, Callable[[], None]] = {
+            "bare": lambda: bare(spec),
+            "generate": lambda: generated(spec, 1, "inline"),
+            "workers1": lambda: generated(spec, 1, "processes"),
+            "workers2": lambda: generated(spec, 2, "processes"),
+        }
+        job = jobs[what]
+        mishape.simulate(spec.scene(0))  # set the microscope up
+    cpu, wall = time.process_time(), time.perf_counter()
+    job()
+    result |= {"cpu_s": time.process_time() - cpu, "wall_s": time.perf_counter() - wall, "cores": os.cpu_count()}
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
