@@ -1,9 +1,10 @@
 """Datasets: what writing costs beside simulating, what a second core gives, and how quickly samples are read.
 
-Recipe mitostack (3 planes of 128 x 128 at 109 nm, masks in 3D), shards of 100. "Simulated alone" makes the same samples,
-truths included, and writes nothing. The report and the card, which are made once for a dataset, are left out. Reading takes
-images of 98 kB in random order into memory, from files that the system holds in memory; the others hold them as one
-.npz per sample, and as HDF5 and Zarr with one uncompressed chunk per sample. Each row is a process of its own.
+Recipe mitostack (3 planes of 128 x 128 at 109 nm, masks in 3D), shards of 100. "Simulated alone" makes the same
+samples, truths included, and writes nothing. The report and the card, which are made once for a dataset, are left out.
+Reading takes images of 98 kB in random order into memory, from files that the system holds in memory; the others hold
+them as one .npz per sample, and as HDF5 and Zarr with one uncompressed chunk per sample. Each row is a process of its
+own.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ def run(command: str, folder: Path) -> None:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with what a clone has."""
-    for name in ("examples", "tests"):
+    for name in ("examples", "tests", "benchmarks"):
         (tmp_path / name).symlink_to(ROOT / name)
     return tmp_path
 
@@ -103,6 +103,14 @@ def test_the_other_commands_of_the_readme(folder: Path) -> None:
     run("mishape plugins epi", folder)
 
 
+def test_the_datasets_of_the_readme(folder: Path) -> None:
+    (commands,) = blocks("", "mishape generate benchmarks/scenes")
+    for command in commands.splitlines():
+        run(command, folder)
+    assert len(mishape.open_dataset(folder / "mitoseg")) == 80
+    assert (folder / "for-nnunet/Dataset001_mishape/imagesTr").is_dir()
+
+
 def test_the_library_of_the_readme(folder: Path) -> None:
     (commands,) = blocks("", "mishape prepare")
     for command in commands.splitlines():
@@ -141,6 +149,9 @@ def test_no_command_of_the_readme_is_left_out() -> None:
         ["mishape", "verify"],
         ["mishape", "prepare"],
         ["mishape", "shapes"],
+        *[["mishape", "generate"]] * 3,
+        ["mishape", "verify"],
+        ["mishape", "export"],
         ["mishape", "psf"],
         ["mishape", "generate"],
         ["python", "examples/05_segmentation_pairs.py"],

@@ -10,6 +10,7 @@ import numpy as np
 
 from mishape.engine.files import write_whole
 from mishape.engine.hooks import hookimpl
+from mishape.plugins.reports.gallery import equal_samples, equal_shapes
 from mishape.plugins.reports.look import Look
 from mishape.plugins.reports.page import (
     facts,
@@ -23,6 +24,7 @@ from mishape.plugins.reports.page import (
     verbatim,
     warning,
 )
+from mishape.plugins.reports.signal import NAMES, signal_to_background
 from mishape.plugins.reports.svg import histogram
 
 if TYPE_CHECKING:
@@ -49,8 +51,7 @@ def mishape_dataset_done(dataset: Dataset) -> None:
 def report(dataset: Dataset) -> str:
     """Return the report: a pure function of the dataset's content, without dates and places."""
     look = Look(dataset)
-    parts = (_summary, _splits, _sheets, _histograms, _views, _parameters, _origins, _spec, _use)
-    return page(look.title, [f"<h1>{prose(look.title)}</h1>", *(part(look) for part in parts)])
+    return page(look.title, [f"<h1>{prose(look.title)}</h1>", *(part(look) for part in PARTS)])
 
 
 def _summary(look: Look) -> str:
@@ -86,6 +87,33 @@ def _splits(look: Look) -> str:
     return section("Splits", *parts, paragraph(f"Counted in {look.basis}. No shape stands in two splits."))
 
 
+def _gallery(look: Look) -> str:
+    from mishape.plugins.reports.drawing import data_uri
+    from mishape.plugins.reports.gallery import gallery
+
+    figures = []
+    for view in look.scene.views:
+        picture, numbers = gallery(look.dataset, view)
+        figures.append(figure(data_uri(picture), f"{view}: samples {', '.join(map(str, numbers))}"))
+    text = "Samples drawn by the dataset's seed, not chosen; the middle plane as stored, each on a scale of its own."
+    return section("Gallery", paragraph(text), *figures)
+
+
+def _perspectives(look: Look) -> str:
+    from mishape.plugins.reports.drawing import data_uri
+    from mishape.plugins.reports.gallery import perspectives
+
+    picture = perspectives(look.dataset)
+    if picture is None:
+        return ""
+    views = " and ".join(look.scene.views)
+    text = (
+        f"Shapes by rotation in {views}, the part that is shown of each field and the surfaces, seen from the "
+        "objective. Orange: in focus in some plane of the first view."
+    )
+    return section("Perspectives", paragraph(text), figure(data_uri(picture), "The first samples of each shape"))
+
+
 def _sheets(look: Look) -> str:
     from mishape.plugins.reports.drawing import data_uri
     from mishape.plugins.reports.pictures import contact_sheet
@@ -115,6 +143,23 @@ def _histograms(look: Look) -> str:
     plots.append(histogram("emitters per object", [thing["emitters"] for thing in look.objects], "emitters"))
     text = f"From {look.basis}; camera counts from the {len(look.samples)} samples shown above."
     return section("Distributions", paragraph(text), f'<div class="plots">{"".join(plots)}</div>')
+
+
+def _signal(look: Look) -> str:
+    rows = []
+    for view in look.scene.views:
+        found = [ratios for sample in look.samples if (ratios := signal_to_background(sample, view))]
+        for name in NAMES if found else ():
+            values = np.quantile([ratios[name] for ratios in found], (0, 0.5, 1))
+            rows.append((view, name, *(f"{value:.3g}" for value in values)))
+    if not rows:
+        return ""
+    text = (
+        "Of the noise-free light's peak p and the mean background b: peak_over_background (p + b) / b, contrast p / b; "
+        "foreground_mean is the mean light where it is at least p / 2, over b. "
+        f"From the {len(look.samples)} samples shown above."
+    )
+    return section("Signal to background", table(["view", "", "least", "median", "most"], rows), paragraph(text))
 
 
 def _views(look: Look) -> str:
@@ -186,6 +231,39 @@ def _origins(look: Look) -> str:
     return section("Shapes: sources and licences", *parts)
 
 
+def _sizes(look: Look) -> str:
+    """Compare the shapes that were used with the libraries that they come from."""
+    rows = []
+    for name, library in look.dataset.libraries().items():
+        used = [thing["shape_id"] for thing in look.objects if thing["library"] == name]
+        for measure, unit, nm in (("scale_nm", "longest edge, nm", 1.0), ("volume_nm3", "volume, um^3", 1e9)):
+            there = {entry.id: (entry.fields[measure] or 0.0) / nm for entry in library}
+            for whose, values in (("library", [*there.values()]), ("used", [there[id] for id in used])):
+                low, middle, high = np.quantile(values or [0.0], (0.05, 0.5, 0.95))
+                rows.append((name, unit, whose, len(values), f"{low:.4g}", f"{middle:.4g}", f"{high:.4g}"))
+    if not rows:
+        return ""
+    head = ["library", "", "shapes", "number", "5 %", "median", "95 %"]
+    text = f"Before any scale of the pose; each use counts. Used: in {look.basis}."
+    return section("Sizes beside the library's", table(head, rows), paragraph(text))
+
+
+def _duplicates(look: Look) -> str:
+    numbers = [record["index"] for record in look.records]
+    view = next(iter(look.scene.views))
+    parts = [
+        warning(f"samples {', '.join(map(str, same))} have the same image in {view}, to the bit.")
+        for same in equal_samples(look.dataset, numbers, view)
+    ]
+    parts += [
+        warning(f"shapes {one} and {other} have the same volume and area: it may stand in two splits.")
+        for one, other in equal_shapes(look.dataset)
+    ]
+    found = "" if parts else "None. "
+    text = f"{found}Images of {view} compared in {look.basis}; shapes of all libraries by their volume and area."
+    return section("Duplicates", *parts, paragraph(text))
+
+
 def _spec(look: Look) -> str:
     manifest = look.dataset.manifest
     rows: list[tuple[str, Any]] = [
@@ -202,3 +280,22 @@ def _spec(look: Look) -> str:
 
 def _use(look: Look) -> str:
     return section("Verify and read", verbatim(READING.format(view=next(iter(look.scene.views)))))
+
+
+PARTS = (
+    _summary,
+    _splits,
+    _gallery,
+    _perspectives,
+    _sheets,
+    _histograms,
+    _signal,
+    _views,
+    _parameters,
+    _origins,
+    _sizes,
+    _duplicates,
+    _spec,
+    _use,
+)
+"""Of the report, in their order."""
