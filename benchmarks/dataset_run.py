@@ -1,7 +1,7 @@
 """Makes and reads a dataset in a process of its own: python -m benchmarks.dataset_run WHAT SAMPLES [FOLDER]
 
 WHAT: ``bare`` simulates the samples of recipe mitostack and keeps none; ``generate`` makes the dataset with one worker,
-``workers1`` and ``workers2`` with so many processes; ``read``, ``read_npz``, ``read_hdf5`` and ``read_zarr`` read
+``workers1`` and ``workers2`` with so many processes; ``mitoseg`` makes and verifies that recipe; ``read``, ``read_npz``, ``read_hdf5`` and ``read_zarr`` read
 images of a dataset, or of what ``write_others`` made of it, in random order. Prints JSON: CPU and wall seconds.
 """
 
@@ -26,6 +26,7 @@ from mishape.engine.dataset import Dataset
 from mishape.plugins.reports import card, html
 
 SCENE = Path(__file__).parent / "scenes/mitostack.yaml"
+MITOSEG = SCENE.with_name("mitoseg.yaml")
 IMAGE = "epi1.image"
 SHARD_SIZE = 100
 HDF5, ZARR, NPZ = "images.h5", "images.zarr", "npz"
@@ -45,6 +46,14 @@ def generated(spec: mishape.Spec, workers: int, executor: str) -> None:
         for module, name in ((html, "report"), (card, "card")):
             stack.enter_context(patch.object(module, name, lambda dataset: ""))
         mishape.generate(spec, Path(folder) / "dataset", workers=workers, executor=executor)
+
+
+def whole(scene: Path, samples: int) -> dict[str, Any]:
+    """Make a recipe's dataset with two workers, its report and card included; return its size."""
+    with tempfile.TemporaryDirectory() as folder:
+        dataset = mishape.generate(scene, Path(folder) / "dataset", samples=samples, workers=2)
+        assert not mishape.verify(dataset, remake=0).faults
+        return {"bytes": sum(path.stat().st_size for path in dataset.folder.rglob("*") if path.is_file())}
 
 
 def write_others(dataset: Dataset, folder: Path) -> dict[str, Any]:
@@ -99,6 +108,7 @@ def main() -> None:
             "generate": lambda: generated(spec, 1, "inline"),
             "workers1": lambda: generated(spec, 1, "processes"),
             "workers2": lambda: generated(spec, 2, "processes"),
+            "mitoseg": lambda: result.update(whole(MITOSEG, samples)),
         }
         job = jobs[what]
         mishape.simulate(spec.scene(0))  # set the microscope up

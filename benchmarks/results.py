@@ -1,6 +1,8 @@
 """Run the benchmarks and write benchmarks/RESULTS.md: machine, versions, medians and ratios of one run.
 
-python -m benchmarks.results
+python -m benchmarks.results [MODULE...]
+
+With names of modules, as bench_dataset, those alone are run, and their parts of RESULTS.md replaced.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import tempfile
@@ -30,12 +33,13 @@ Record = dict[str, Any]
 another process; everything else is a column of its table."""
 
 
-def measured() -> tuple[list[Record], list[str]]:
-    """Run every benchmark and return pytest-benchmark's records, and what was skipped, with the reasons."""
+def measured(modules: list[str]) -> tuple[list[Record], list[str]]:
+    """Run the benchmarks of modules, all by default, and return pytest-benchmark's records, and what was skipped, with the reasons."""
     with tempfile.TemporaryDirectory() as folder:
         report, tests = Path(folder) / "report.json", Path(folder) / "tests.xml"
         options = ["--benchmark-enable", f"--benchmark-json={report}", f"--junitxml={tests}", "-q", "-p", "no:xdist"]
-        subprocess.run([sys.executable, "-m", "pytest", str(FOLDER), *options], check=True)
+        wanted = [str(FOLDER / f"{module}.py") for module in modules] or [str(FOLDER)]
+        subprocess.run([sys.executable, "-m", "pytest", *wanted, *options], check=True)
         records: list[Record] = json.loads(report.read_text())["benchmarks"]
         cases = ElementTree.parse(tests).getroot().iter("testcase")
         reasons = Counter(why.get("message") for case in cases for why in case.iter("skipped"))
@@ -92,8 +96,27 @@ def section(module: str, records: list[Record]) -> list[str]:
     return [f"## {module}", "", *lines, ""]
 
 
+def sections(records: list[Record]) -> dict[str, str]:
+    """Return each module's part as text, by its name."""
+    groups = groupby(records, key=lambda record: Path(record["fullname"].split("::")[0]).stem)
+    return {module: "\n".join(section(module, list(group))) for module, group in groups}
+
+
+def replace_sections(text: str, parts: dict[str, str]) -> str:
+    """Return RESULTS.md with other parts for some modules; a new one comes before what was not run."""
+    for module, part in parts.items():
+        there = re.search(rf"^## {module}\n.*?(?=^## )", text, re.M | re.S)
+        start, end = there.span() if there else (text.index("## Not run"),) * 2
+        text = f"{text[:start]}{part}\n{text[end:]}"
+    return text
+
+
 def main() -> None:
-    records, skipped = measured()
+    target, modules = FOLDER / "RESULTS.md", sys.argv[1:]
+    records, skipped = measured(modules)
+    if modules:
+        target.write_text(replace_sections(target.read_text(encoding="utf-8"), sections(records)), encoding="utf-8")
+        return
     lines = [
         "# Benchmarks",
         "",
@@ -101,10 +124,9 @@ def main() -> None:
         "CPU time of one thread; `bench_import` counts wall time.",
         "",
     ]
-    for module, group in groupby(records, key=lambda record: Path(record["fullname"].split("::")[0]).stem):
-        lines += section(module, list(group))
+    lines += sections(records).values()
     lines += ["## Not run", "", *(f"- {what}" for what in [*NEVER_RUN, *skipped])]
-    (FOLDER / "RESULTS.md").write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
+    target.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
