@@ -112,5 +112,5 @@ def section(records: list[Record]) -> list[str]:
         "",
         *markdown(["random reads", "samples per second and core", "ratio"], reads),
         "",
-        f"mitoseg: {found['mitoseg']['samples']} samples in {full['wall_s'] / 60:.1f} min, {full['bytes'] / 1e9:.2f} GB.",
+        f"mitoseg: {found['mitoseg']['samples']} samples, {full['wall_s'] / 60:.1f} min, {full['bytes'] / 1e9:.2f} GB.",
     ]

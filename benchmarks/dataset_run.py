@@ -1,8 +1,9 @@
 """Makes and reads a dataset in a process of its own: python -m benchmarks.dataset_run WHAT SAMPLES [FOLDER]
 
-WHAT: ``bare`` simulates the samples of recipe mitostack and keeps none; ``generate`` makes the dataset with one worker,
-``workers1`` and ``workers2`` with so many processes; ``mitoseg`` makes and verifies that recipe; ``read``, ``read_npz``, ``read_hdf5`` and ``read_zarr`` read
-images of a dataset, or of what ``write_others`` made of it, in random order. Prints JSON: CPU and wall seconds.
+WHAT: ``bare`` simulates the samples of recipe mitostack and keeps none; ``generate`` makes the dataset with one
+worker, ``workers1`` and ``workers2`` with so many processes; ``mitoseg`` makes and verifies that recipe; ``read``,
+``read_npz``, ``read_hdf5`` and ``read_zarr`` read images of a dataset, or of what ``write_others`` made of it, in
+random order. Prints JSON: CPU and wall seconds.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ another process; everything else is a column of its table."""
 
 
 def measured(modules: list[str]) -> tuple[list[Record], list[str]]:
-    """Run the benchmarks of modules, all by default, and return pytest-benchmark's records, and what was skipped, with the reasons."""
+    """Run the benchmarks of modules, by default all; return their records, and what was skipped, with the reasons."""
     with tempfile.TemporaryDirectory() as folder:
         report, tests = Path(folder) / "report.json", Path(folder) / "tests.xml"
         options = ["--benchmark-enable", f"--benchmark-json={report}", f"--junitxml={tests}", "-q", "-p", "no:xdist"]

@@ -78,7 +78,7 @@ def export_library(library: Library, out: str | Path, layout: Layout, writing: W
     unit_nm = check_unit(writing.unit_nm if writing.unit_nm is not None else library.meta.get("unit_nm", 1.0))
     lists = _lists(library, writing) if layout == "onet" else {}
     for entry in library:
-        _check_name(entry.id)
+        check_name(entry.id)
     with disk_errors(out), whole_folder(out) as part:
         for entry in library:
             _write(entry, part, layout, unit_nm, writing, rng)
@@ -94,7 +94,8 @@ def _note(library: Library, layout: Layout, unit_nm: float) -> dict[str, Any]:
     return {**origin, "layout": layout, "unit_nm": unit_nm, "shapes": shapes}
 
 
-def _check_name(id: str) -> None:
+def check_name(id: str) -> None:
+    """Raise unless a shape's id can be a file's name."""
     if not _SAFE.fullmatch(id):
         raise LibraryError(f"shape {id!r} cannot be a file's name: letters, digits, space and . _ + - are expected")
 

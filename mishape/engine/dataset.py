@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -12,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mishape.engine.document import layout_faults
 from mishape.engine.errors import DatasetError
 from mishape.engine.library import Library, open_library
-from mishape.engine.manifest import Manifest, read_manifest
+from mishape.engine.manifest import NAME, Manifest, read_manifest
 from mishape.engine.seals import ShardSeal, read_seal
 from mishape.engine.shard_files import HOLE, RECORDS, SEAL, SHAPES, shard_folder
 from mishape.engine.spec import Spec
@@ -69,6 +71,9 @@ class Dataset:
     def spec(self) -> Spec:
         """The spec that made the dataset."""
         source = Source("scene of " + str(self.folder), self.manifest.spec_text)
+        faults = [text for _, text in layout_faults(self.manifest.spec)]
+        if faults:
+            raise DatasetError(f"{str(self.folder / NAME)!r} is damaged: its spec is no scene: {faults[0]}")
         return Spec(self.manifest.spec, source, self._spec_folder)
 
     @property
@@ -111,6 +116,11 @@ class Dataset:
             raise DatasetError(f"sample {number} failed when it was made, and was left out: {record[HOLE]}")
         return Item(record, {name: part.row(name, row) for name in part.names})
 
+    def existing_records(self) -> Iterator[dict[str, Any]]:
+        """Yield the record of every sample that is there, of finished shards alone."""
+        for shard in sorted({*range(self.manifest.shards)} - {*self.missing}):
+            yield from (record for record in self.shard(shard).records if HOLE not in record)
+
     def records(self) -> Iterator[dict[str, Any]]:
         """Yield the record of every sample but those that were left out."""
         for shard in range(self.manifest.shards):
@@ -125,11 +135,18 @@ class Dataset:
 
     def is_raster(self, name: str) -> bool:
         """Tell whether an array lies on a grid, rather than having one row per item."""
-        return (shard_folder(self.folder, 0) / f"{name}{OME}").is_file()
+        return self._with(name).has_stack(name)
 
     def pixel_um(self, name: str) -> Mapping[str, float]:
         """Return the size of a raster's pixels by axis, um; without Z where planes lie at uneven distances."""
-        return self.shard(0).pixel_um(name)
+        return self._with(name).pixel_um(name)
+
+    def _with(self, name: str) -> Shard:
+        """Return the first shard that has an array: one without samples has none."""
+        for number in range(self.manifest.shards):
+            if name in (shard := self.shard(number)).names:
+                return shard
+        raise DatasetError(f"{str(self.folder)!r} has no array {name!r}")
 
     def libraries(self) -> dict[str, Library]:
         """Return the dataset's copies of the finite shape sources it used, by name."""
@@ -149,7 +166,12 @@ class Shard:
     @cached_property
     def records(self) -> list[dict[str, Any]]:
         """The samples' records."""
-        return [json.loads(line) for line in (self.folder / RECORDS).read_text(encoding="utf-8").splitlines()]
+        path = self.folder / RECORDS
+        with _damage(path):
+            records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+            if not all(isinstance(record, dict) and "index" in record for record in records):
+                raise ValueError("a line is not the record of a sample")
+        return records
 
     @cached_property
     def seal(self) -> ShardSeal:
@@ -168,9 +190,13 @@ class Shard:
         """The shapes made for this shard, if a truth asked for them."""
         return open_library(self.folder / SHAPES) if (self.folder / SHAPES).is_dir() else None
 
+    def has_stack(self, name: str) -> bool:
+        """Tell whether an array is a stack, not a table."""
+        return (self.folder / f"{name}{OME}").is_file()
+
     def row(self, name: str, number: int) -> NDArray[Any]:
         """Return one sample's array: (Z, Y, X) of a stack, or the rows of a table."""
-        if (self.folder / f"{name}{OME}").is_file():
+        if self.has_stack(name):
             return np.asarray(self._stack(name)[number])
         table, offsets = self._table(name)
         return np.asarray(table[offsets[number] : offsets[number + 1]])
@@ -181,9 +207,11 @@ class Shard:
 
         import tifffile
 
-        with tifffile.TiffFile(self.folder / f"{name}{OME}") as tiff:
+        path = self.folder / f"{name}{OME}"
+        with _damage(path), tifffile.TiffFile(path) as tiff:
             pixels = ElementTree.fromstring(tiff.ome_metadata or "").find(".//{*}Pixels")
-        assert pixels is not None
+            if pixels is None:
+                raise ValueError("it has no physical sizes")
         sizes = {axis: pixels.get(f"PhysicalSize{axis}") for axis in "XYZ"}
         return {axis: float(size) for axis, size in sizes.items() if size is not None}
 
@@ -191,21 +219,31 @@ class Shard:
         import tifffile
 
         path = self.folder / f"{name}{OME}"
-        try:
-            stack = tifffile.memmap(path, mode="r")
-        except Exception as error:  # a damaged file may fail in any way
-            raise DatasetError(f"{str(path)!r} is damaged: {error}. Delete its shard and run generate again") from None
-        with tifffile.TiffFile(path) as tiff:
-            planes = tiff.series[0].shape
         samples = len(self.records)
-        return np.asarray(stack).reshape(samples, -1, *planes[-2:])
+        with _damage(path):
+            stack = tifffile.memmap(path, mode="r")
+            with tifffile.TiffFile(path) as tiff:
+                planes = tiff.series[0].shape
+            return np.asarray(stack).reshape(samples, -1, *planes[-2:])
 
     def _map_table(self, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
-        table, offsets = (
-            np.load(self.folder / f"{name}{ending}", mmap_mode="r", allow_pickle=False)
-            for ending in (".npy", ".offsets.npy")
-        )
+        with _damage(self.folder / f"{name}.npy"):
+            table, offsets = (
+                np.load(self.folder / f"{name}{ending}", mmap_mode="r", allow_pickle=False)
+                for ending in (".npy", ".offsets.npy")
+            )
         return table, offsets
+
+
+@contextmanager
+def _damage(path: Path) -> Iterator[None]:
+    """Say of any error that a file is damaged: it may fail in any way."""
+    try:
+        yield
+    except Exception as error:
+        raise DatasetError(
+            f"{str(path)!r} is damaged ({type(error).__name__}: {error}): mishape verify --repair makes it anew"
+        ) from None
 
 
 def open_dataset(folder: str | Path) -> Dataset:

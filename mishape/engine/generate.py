@@ -97,7 +97,8 @@ def generate(
         if changed := [*changed_inputs(dataset)]:
             raise DatasetError("\n".join([*changed, "Put back what they held, or give another output folder"]))
         wanted = _wanted(dataset, shards)
-        job = ShardJob(spec, folder.resolve(), manifest, device, skip_errors, commercial_ok)
+        may_fail = range(manifest.samples if skip_errors else 0)
+        job = ShardJob(spec, folder.resolve(), manifest, device, may_fail, commercial_ok)
         failures = make_shards(dataset, job, wanted, chosen, workers, progress)
         failures = {**finish(dataset), **failures}
     registry.ledger.update(failures)
@@ -106,7 +107,7 @@ def generate(
 
 def _wanted(dataset: Dataset, shards: range | None) -> list[int]:
     """Return which of the missing shards are to be made."""
-    if shards is not None and not (len(shards) and shards.start < dataset.manifest.shards):
+    if shards is not None and not shards.start < min(shards.stop, dataset.manifest.shards):
         raise DatasetError(
             f"shards {shards.start}:{shards.stop} asked for: the dataset has {dataset.manifest.shards}, "
             f"so give a part of 0:{dataset.manifest.shards}"
@@ -137,7 +138,11 @@ def finish(dataset: Dataset) -> dict[str, str]:
     with disk_errors(dataset.folder):
         _clear(dataset.folder)  # an executor may have gone on after a worker died
         keep_libraries(dataset)
-        return {} if dataset.missing else hooks.call("mishape_dataset_done", dataset=dataset)
+        if dataset.missing:
+            return {}
+        if next(dataset.records(), None) is None:
+            raise DatasetError(f"none of {len(dataset)} samples could be made; the first: {dataset.holes[0]}")
+        return hooks.call("mishape_dataset_done", dataset=dataset)
 
 
 def open_folder(folder: Path) -> None:

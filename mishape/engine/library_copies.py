@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,8 +28,8 @@ from mishape.engine.simulate import describe_shape
 from mishape.engine.sources import LibrarySeal, content_hash, seal_of_copy
 
 
-def used_sources(dataset: Dataset) -> dict[str, UsedSource]:
-    """Return the finite sources of all finished shards by name, none of which has changed since.
+def used_sources(dataset: Dataset, shards: Sequence[int] | None = None) -> dict[str, UsedSource]:
+    """Return the finite sources of shards by name, none of which has changed since; by default of all finished ones.
 
     Raises
     ------
@@ -36,7 +38,7 @@ def used_sources(dataset: Dataset) -> dict[str, UsedSource]:
     """
     found: dict[str, UsedSource] = {}
     now = cache(lambda name: content_hash(_source(dataset, found[name])))
-    for shard in sorted({*range(dataset.manifest.shards)} - {*dataset.missing}):
+    for shard in sorted({*range(dataset.manifest.shards)} - {*dataset.missing}) if shards is None else shards:
         for name, used in dataset.shard(shard).seal.sources.items():
             found.setdefault(name, used)
             if now(name) != used.sha256:
@@ -62,8 +64,10 @@ def _keep(dataset: Dataset, copy: Path, used: UsedSource) -> None:
     ids = sorted(getattr(source, "ids", None) or keys)
     files: dict[str, str] = {}
     if dataset.spec.head.dataset.copy_library:
+        if copy.exists() and not seal_of_copy(copy).is_file():
+            shutil.rmtree(copy)  # nothing says that it is whole
         if not copy.exists():
-            scene = dataset.spec.scene(0)
+            scene = next(dataset.spec.scene(record["index"]) for record in dataset.existing_records())
             shapes = [source.sample(stream(dataset.manifest.seed, 0, Stage.SHAPE, id), id) for id in ids]
             described = [describe_shape(scene, shape) for shape in shapes]
             write_shapes(copy, copy.name, shapes, described, getattr(source, "citation", ""))
@@ -74,7 +78,7 @@ def _keep(dataset: Dataset, copy: Path, used: UsedSource) -> None:
 
 
 def _source(dataset: Dataset, used: UsedSource) -> Any:
-    cls = registry.load("shapes", used.source["kind"])
+    cls = registry.load("shapes", str(used.source.get("kind")))
     try:
         return cls.model_validate(used.source, context={"folder": dataset.spec.folder})
     except ValidationError as error:
@@ -82,7 +86,7 @@ def _source(dataset: Dataset, used: UsedSource) -> Any:
 
 
 def _given(used: UsedSource) -> str:
-    return str(used.source.get("library", used.source["kind"]))
+    return str(used.source.get("library", used.source.get("kind")))
 
 
 def sealed_files(dataset: Dataset, name: str) -> dict[Path, str]:

@@ -66,7 +66,8 @@ def _holder(path: Path) -> dict[str, Any] | None:
         holder = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return holder if isinstance(holder, dict) and {"host", "pid", "started"} <= holder.keys() else None
+    whole = isinstance(holder, dict) and {"host", "pid", "started"} <= holder.keys()
+    return holder if whole and isinstance(holder["pid"], int) else None
 
 
 def _alive(holder: dict[str, Any]) -> bool:

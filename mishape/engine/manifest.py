@@ -13,7 +13,7 @@ from mishape.engine.devices import HOST, Device, Kind
 from mishape.engine.errors import DatasetError
 from mishape.engine.fast import SWITCH, CodePath, code_path, compiler
 from mishape.engine.files import write_whole
-from mishape.engine.scene import Scene
+from mishape.engine.scene import Name, Scene
 from mishape.engine.spec import Spec
 from mishape.engine.versions import versions_of
 
@@ -42,9 +42,9 @@ class Manifest(Model):
     """Number of samples."""
     shard_size: Whole = Field(ge=1, le=100_000)
     """Samples per shard; the last one may hold fewer."""
-    splits: dict[str, float]
+    splits: dict[Name, float]
     """Share of each split."""
-    views: dict[str, Any]
+    views: dict[Name, Any]
     """Grid and montage of each view."""
     versions: dict[str, str]
     """Version of mishape, of NumPy, SciPy and of every plugin's distribution; of numba, CuPy or torch where their code

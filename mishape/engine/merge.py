@@ -55,6 +55,7 @@ def merge(parts: Sequence[str | Path], out: str | Path, progress: Progress = lam
     with locked(folder), disk_errors(folder):
         claim(folder, datasets[0].manifest)
         joined = Dataset(folder, datasets[0].spec.folder)
+        _check_origins([*datasets, joined])
         _copy_shards(datasets, joined, progress)
         for dataset in datasets:
             _copy_libraries(dataset, folder)
@@ -75,6 +76,23 @@ def _check_same(datasets: Sequence[Dataset]) -> None:
                 f"{str(first.folder)!r} and {str(other.folder)!r} are not parts of one dataset; they differ in:\n  "
                 + "\n  ".join(changed)
             )
+
+
+def _check_origins(datasets: Sequence[Dataset]) -> None:
+    """Refuse parts whose shards were made from libraries or files that held different things."""
+    made_from: dict[str, tuple[str, Path]] = {}
+    for dataset in datasets:
+        for number in sorted({*range(dataset.manifest.shards)} - {*dataset.missing}):
+            seal = dataset.shard(number).seal
+            hashes = {f"library {name}": used.sha256 for name, used in seal.sources.items()}
+            hashes |= {f"file {name!r}": digest for name, digest in seal.inputs.items()}
+            for name, digest in hashes.items():
+                before, where = made_from.setdefault(name, (digest, dataset.folder))
+                if before != digest:
+                    raise DatasetError(
+                        f"{str(where)!r} and {str(dataset.folder)!r} were not made from the same: {name} held "
+                        "something else. Make one of them anew"
+                    )
 
 
 def _copy_shards(datasets: Sequence[Dataset], joined: Dataset, progress: Progress) -> None:
@@ -131,6 +149,8 @@ def copy_checked(source: Path, target: Path, digest: str) -> None:
         If it was altered, or is gone.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
+    if source.resolve() == target.resolve():
+        raise DatasetError(f"{str(source)!r} cannot be copied onto itself")
     found = hashlib.sha256()
     try:
         with source.open("rb") as file, target.open("wb") as copy:

@@ -169,9 +169,9 @@ def _register_classes(module: Any) -> Iterator[str]:
                 yield f"{family}.{kind}"
 
 
-def modules() -> list[str]:
-    """Return the modules of the plugin files in use."""
-    return list(_file_hashes)
+def modules() -> dict[str, str]:
+    """Return the modules of the plugin files in use, with the SHA-256 of each file."""
+    return dict(_file_hashes)
 
 
 def files() -> list[Path]:

@@ -18,7 +18,9 @@ from mishape.engine.protocols import Executor
 from mishape.engine.shard import ShardJob
 from mishape.engine.shard_files import HOLE, shard_folder
 from mishape.engine.sources import copies_in, seal_of_copy
+from mishape.engine.used_inputs import changed_inputs
 from mishape.engine.verify import check_files, hindrance
+from mishape.engine.versions import other_versions
 
 
 def repair(
@@ -45,19 +47,25 @@ def repair(
     Raises
     ------
     DatasetError
-        If this process cannot make what the dataset holds (a missing plugin, another code path, no such device), if
-        dataset.json itself was altered, or the source of a damaged copy is gone; nothing is changed then.
+        If this process cannot make what the dataset holds (a missing plugin, other versions, another code path, no such
+        device), if dataset.json itself was altered, files that microscopes or detectors read have changed, or the
+        source of a damaged copy is gone; nothing is changed then. If a sample fails that did not fail before.
     """
-    if reason := hindrance(dataset.manifest):
+    if reason := hindrance(dataset.manifest) or "; ".join(other_versions(dataset.manifest.versions)):
         raise DatasetError(f"{str(dataset.folder)!r} cannot be repaired: {reason}")
     chosen = named_executor(executor, workers) if isinstance(executor, str) else executor
     folder = dataset.folder.resolve()
     with locked(folder):
         faulty = _faulty(dataset)
-        shards = [n for n in range(dataset.manifest.shards) if _name(dataset, n) in faulty or _has_holes(dataset, n)]
-        _remove_copies(dataset, [name for name in faulty if name.startswith("library/")])
+        whole = [n for n in range(dataset.manifest.shards) if _name(dataset, n) not in faulty]
+        if changed := [*changed_inputs(dataset, whole)]:
+            raise DatasetError("\n".join([*changed, "Put back what they held: else repaired shards would differ"]))
+        holes = {record["index"] for n in whole for record in dataset.shard(n).records if HOLE in record}
+        size = dataset.manifest.shard_size
+        shards = sorted({*range(dataset.manifest.shards)} - {*whole} | {hole // size for hole in holes})
+        _remove_copies(dataset, [name for name in faulty if name.startswith("library/")], whole)
         copies, device = folder / "library", dataset.manifest.device
-        job = ShardJob(dataset.spec, folder, dataset.manifest, device, skip_errors=True, copies=copies)
+        job = ShardJob(dataset.spec, folder, dataset.manifest, device, frozenset(holes), copies=copies)
         failures = make_shards(dataset, job, shards, chosen, workers, progress)
         with copies_in(copies):
             failures = {**finish(Dataset(folder)), **failures}
@@ -78,14 +86,10 @@ def _name(dataset: Dataset, shard: int) -> str:
     return shard_folder(dataset.folder, shard).relative_to(dataset.folder).as_posix()
 
 
-def _has_holes(dataset: Dataset, shard: int) -> bool:
-    return any(HOLE in record for record in dataset.shard(shard).records)
-
-
-def _remove_copies(dataset: Dataset, names: Sequence[str]) -> None:
+def _remove_copies(dataset: Dataset, names: Sequence[str], whole: Sequence[int]) -> None:
     """Remove damaged copies of libraries, whose sources must be there to be copied again."""
     if names:
-        used_sources(dataset)
+        used_sources(dataset, whole)
     with disk_errors(dataset.folder):
         for name in names:
             shutil.rmtree(dataset.folder / name, ignore_errors=True)

@@ -3,16 +3,37 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any, TypeVar
+import re
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import AfterValidator, ValidationError
 
 from mishape.engine.component import Model, Whole
 from mishape.engine.errors import DatasetError
 from mishape.engine.files import canonical, write_whole
+from mishape.engine.wording import problem, shown
 
 S = TypeVar("S", bound=Model)
+
+
+def _name(value: str) -> str:
+    if re.fullmatch(r"[\w-][\w.-]*", value) is None:
+        raise problem(f"{shown(value)} is not the name of a folder")
+    return value
+
+
+def _inside(value: str) -> str:
+    path = PurePosixPath(value)
+    if not path.parts or path.is_absolute() or ".." in path.parts or "\\" in value:
+        raise problem(f"{shown(value)} is not the path of a file in this folder")
+    return value
+
+
+FolderName = Annotated[str, AfterValidator(_name)]
+"""A folder's name. A dataset may be a stranger's: no name in it may lead out of it."""
+FilePath = Annotated[str, AfterValidator(_inside)]
+"""A file's path in the folder that a seal is of."""
 
 
 class UsedSource(Model):
@@ -29,11 +50,11 @@ class ShardSeal(Model):
 
     samples: Whole
     """Number of samples."""
-    sources: dict[str, UsedSource]
+    sources: dict[FolderName, UsedSource]
     """The finite sources by the names that the records give them."""
     inputs: dict[str, str]
     """SHA-256 of each file that its microscopes and detectors read, as the scene names it."""
-    files: dict[str, str]
+    files: dict[FilePath, str]
     """SHA-256 of each file."""
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mishape.engine.component import Keyed, Model, Whole
-from mishape.engine.seals import read_seal
+from mishape.engine.seals import FilePath, read_seal
 from mishape.engine.seeding import Stage, stream
 
 _copies: ContextVar[Path | None] = ContextVar("copies", default=None)
@@ -28,7 +28,7 @@ class LibrarySeal(Model):
     """How many shapes were asked for; the copy holds these."""
     sha256: str
     """Hash of what the source held."""
-    files: dict[str, str]
+    files: dict[FilePath, str]
     """The copy's files with their SHA-256; none if no copy was asked for."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from mishape.engine.component import Component
@@ -23,10 +23,10 @@ def used_inputs(view: View) -> dict[str, str]:
     }
 
 
-def changed_inputs(dataset: Dataset) -> Iterator[str]:
-    """Tell, one line each, which files are no longer what finished shards were made with."""
+def changed_inputs(dataset: Dataset, shards: Sequence[int] | None = None) -> Iterator[str]:
+    """Tell, one line each, which files are no longer what shards were made with; by default all finished ones."""
     told: set[str] = set()
-    for shard in sorted({*range(dataset.manifest.shards)} - {*dataset.missing}):
+    for shard in sorted({*range(dataset.manifest.shards)} - {*dataset.missing}) if shards is None else shards:
         for name, made_with in dataset.shard(shard).seal.inputs.items():
             path = dataset.spec.folder / name
             if name in told or (path.is_file() and input_hash(path) == made_with):

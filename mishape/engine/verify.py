@@ -18,11 +18,12 @@ from mishape.engine.fast import code_path
 from mishape.engine.files import canonical, sha256
 from mishape.engine.library_copies import sealed_files
 from mishape.engine.manifest import NAME, Manifest, other_path
+from mishape.engine.seals import read_seal
 from mishape.engine.seeding import Stage, stream
 from mishape.engine.shard_files import SEAL, shard_folder
 from mishape.engine.shard_writing import rasters_of
 from mishape.engine.simulate import simulate
-from mishape.engine.sources import copies_in
+from mishape.engine.sources import LibrarySeal, copies_in, seal_of_copy
 from mishape.engine.types import Raster, Sample
 from mishape.engine.used_inputs import changed_inputs
 from mishape.engine.versions import absent_plugins
@@ -158,17 +159,20 @@ def _strays(dataset: Dataset) -> Part:
     """Find what lies among the shards and is none of them."""
     expected = {shard_folder(dataset.folder, number) for number in range(dataset.manifest.shards)}
     found = sorted({*(dataset.folder / "shards").glob("*")} - expected)
-    faults = [f"{path.relative_to(dataset.folder).as_posix()} does not belong to the dataset" for path in found]
+    faults = [
+        f"{path.relative_to(dataset.folder).as_posix()} does not belong to the dataset: remove it" for path in found
+    ]
     return Part("shards", 0, faults)
 
 
-def _used(dataset: Dataset) -> set[str]:
-    """Return the names of the finite sources of all shards that can be read; the others are faults already."""
-    names: set[str] = set()
+def _used(dataset: Dataset) -> dict[str, set[str]]:
+    """Return the hashes of the finite sources of all shards that can be read, by name; others are faults already."""
+    found: dict[str, set[str]] = {}
     for shard in range(dataset.manifest.shards):
         with suppress(DatasetError):
-            names |= {*dataset.shard(shard).seal.sources}
-    return names
+            for name, used in dataset.shard(shard).seal.sources.items():
+                found.setdefault(name, set()).add(used.sha256)
+    return found
 
 
 def _library(dataset: Dataset, name: str) -> Part:
@@ -182,6 +186,9 @@ def _library(dataset: Dataset, name: str) -> Part:
         for path, digest in files.items()
         if (fault := _fault(path, digest, path.parent.relative_to(dataset.folder).as_posix()))
     ]
+    made_from = _used(dataset)[name]
+    if read_seal(LibrarySeal, seal_of_copy(dataset.folder / part)).sha256 not in made_from or len(made_from) > 1:
+        faults.append(f"{part} is not what all shards were made from")
     return Part(part, len(files), faults)
 
 

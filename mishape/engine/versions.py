@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import platform
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
 
 from mishape.engine import registry
+from mishape.engine.errors import DatasetError
+from mishape.engine.fast import code_path
 from mishape.engine.scene import Scene
+
+if TYPE_CHECKING:
+    from mishape.engine.manifest import Manifest
 
 
 def versions_of(scene: Scene) -> dict[str, str]:
@@ -43,3 +51,32 @@ def _is_there(name: str) -> bool:
     except PackageNotFoundError:
         return False
     return True
+
+
+def other_versions(versions: Mapping[str, str]) -> list[str]:
+    """Return, one text each, which of the distributions that made a dataset are here in another version."""
+    here = {name: _version(name) for name in versions if _is_there(name)}
+    changed = {name: found for name, found in here.items() if found != versions[name]}
+    return [f"{name} {versions[name][:12]} there, {found[:12]} here" for name, found in changed.items()]
+
+
+def _version(name: str) -> str:
+    return registry.modules()[name] if name in registry.modules() else version(name)
+
+
+def check_maker(manifest: Manifest) -> None:
+    """Raise unless this process makes the bytes that a dataset promises.
+
+    Raises
+    ------
+    DatasetError
+        If versions or the code path are others: of a cluster's worker they may be.
+    """
+    other = other_versions(manifest.versions)
+    if manifest.code_path != code_path():
+        other.append(f"code path {manifest.code_path} there, {code_path()} here")
+    if other:
+        raise DatasetError(
+            f"process {os.getpid()} on {platform.node()} would make other bytes: {'; '.join(other)}. Give all workers "
+            "the same environment"
+        )

@@ -14,6 +14,8 @@ from mishape.engine.component import Component
 from mishape.engine.dataset import Dataset
 from mishape.engine.errors import DatasetError
 from mishape.engine.files import disk_errors, whole_folder, write_text
+from mishape.engine.manifest import NAME
+from mishape.engine.verify import check_files
 from mishape.engine.wording import suggestion
 
 
@@ -34,6 +36,7 @@ class Exporter(Component):
             raise DatasetError(f"{str(out)!r} exists: remove it or choose another folder")
         if dataset.missing:
             raise DatasetError(f"{str(dataset.folder)!r} lacks shards: run generate again, then export it")
+        _check(dataset)
         with disk_errors(out), whole_folder(out) as part:
             self.write(dataset, part)
             write_text(part / "README.md", card(dataset))
@@ -41,6 +44,18 @@ class Exporter(Component):
     @abstractmethod
     def write(self, dataset: Dataset, folder: Path) -> None:
         """Write all files but the card."""
+
+
+def _check(dataset: Dataset) -> None:
+    """Refuse a dataset that is damaged, or whose records name what it does not have."""
+    faults = [fault for part in check_files(dataset) for fault in part.faults]
+    if faults:
+        raise DatasetError(f"{str(dataset.folder)!r} is damaged: {faults[0]}")
+    splits = {record["split"] for record in dataset.records()}
+    if not splits:
+        raise DatasetError(f"{str(dataset.folder)!r} holds no sample that could be made")
+    if unknown := splits - {*dataset.manifest.splits}:
+        raise DatasetError(f"{str(dataset.folder)!r} is damaged: {NAME} has no split {min(unknown)!r}")
 
 
 def view_of(dataset: Dataset, view: str | None) -> str:

@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from mishape.em.exchange_write import Writing, check_name, export_library
 from mishape.engine.component import Whole
 from mishape.engine.dataset import Dataset, Item
 from mishape.engine.errors import DatasetError
@@ -36,6 +37,7 @@ class ShapeFolders(Exporter):
 
     def write(self, dataset: Dataset, folder: Path) -> None:
         """Write all shapes and images."""
+        _check_views(dataset)
         self._write_shapes(dataset, folder)
         seen: Counter[tuple[str, str]] = Counter()
         for item in dataset:
@@ -57,14 +59,18 @@ class ShapeFolders(Exporter):
             _write_lists(dataset, folder)
 
     def _write_shapes(self, dataset: Dataset, folder: Path) -> None:
-        from mishape.em.exchange_write import Writing, export_library
-
+        owners: dict[str, Path] = {}
         for library in _libraries(dataset):
             rng = stream(dataset.manifest.seed, 0, Stage.TRUTH, f"export.{library.folder.name}")
             part = folder / ".library"
             export_library(library, part, self.layout, Writing(None, self.points, self.points), rng)
             for place in sorted(path for path in part.iterdir() if path.is_dir()):
-                if not (folder / place.name).exists():
+                owner = owners.setdefault(place.name, library.folder)
+                if owner.parent.name == "library" and owner != library.folder:
+                    raise DatasetError(
+                        f"shape {place.name!r} stands for two shapes, of {owner.name} and {library.name}"
+                    )
+                if owner == library.folder:
                     place.rename(folder / place.name)
             shutil.rmtree(part)
 
@@ -91,13 +97,21 @@ def _libraries(dataset: Dataset) -> Iterator[Library]:
             yield made
 
 
+def _check_views(dataset: Dataset) -> None:
+    views = [*dataset.manifest.views]
+    if len({view.capitalize() for view in views}) < len(views):
+        raise DatasetError(f"views {', '.join(views)} differ in capitals alone: this layout names folders Epi_imgs")
+
+
 def _id_of(item: Item) -> str:
     things = item.record["objects"]
     if len(things) != 1:
         raise DatasetError(
             f"sample {item.record['index']} shows {len(things)} shapes: this layout holds images of one shape each"
         )
-    return str(things[0]["shape_id"])
+    id = str(things[0]["shape_id"])
+    check_name(id)
+    return id
 
 
 def _rotation_of(item: Item) -> str:
