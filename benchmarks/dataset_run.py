@@ -24,6 +24,7 @@ from threadpoolctl import threadpool_limits
 
 import mishape
 from mishape.engine.dataset import Dataset
+from mishape.engine.simulate import describe_shape
 from mishape.plugins.reports import card, html
 
 SCENE = Path(__file__).parent / "scenes/mitostack.yaml"
@@ -35,10 +36,12 @@ Readers = Callable[[int], Any]
 
 
 def bare(spec: mishape.Spec) -> None:
-    """Simulate all samples: images and truths, nothing on disk."""
+    """Simulate all samples: images and truths, those of the library's shapes too, nothing on disk."""
     with threadpool_limits(1):
         for scene in spec.scenes(range(spec.samples)):
             mishape.simulate(scene, describe=False)
+        for entry in mishape.open_library("neuropil"):
+            describe_shape(spec.scene(0), entry.shape())
 
 
 def generated(spec: mishape.Spec, workers: int, executor: str) -> None:
