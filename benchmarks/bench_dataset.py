@@ -2,10 +2,10 @@
 
 Recipe mitostack (3 planes of 128 x 128 at 109 nm, masks in 3D), shards of 100. "Simulated alone" makes the same samples
 with all truths, those of the library's shapes too, and writes nothing; it takes turns with making the dataset, and the
-ratio is the median of the turns'. The report and the card, which are made once for a dataset, are left out. Reading takes images of 98 kB in random order into memory, from files that the system holds in
-memory; the others hold them as one .npz per sample, and as HDF5 and Zarr with one uncompressed chunk per sample. Each
-row is a process of its own. Recipe mitoseg is made once at its full size, with two workers, report and card, and all
-files are verified.
+ratio is the median of the turns'. The report and the card, which are made once for a dataset, are left out. Reading
+takes images of 98 kB in random order into memory, from files that the system holds in memory; the others hold them as
+one .npz per sample, and as HDF5 and Zarr with one uncompressed chunk per sample. Each row is a process of its own.
+Recipe mitoseg is made once at its full size, with two workers, report and card, and all files are verified.
 """
 
 from __future__ import annotations
