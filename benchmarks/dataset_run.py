@@ -1,7 +1,7 @@
 """Makes and reads a dataset in a process of its own: python -m benchmarks.dataset_run WHAT SAMPLES [FOLDER]
 
 WHAT: ``turns`` simulates the samples of recipe mitostack and keeps none, then makes the dataset, and so on in turns;
-``workers1`` and ``workers2`` make it with so many processes; ``mitoseg`` makes and verifies that recipe; ``read``,
+``workers`` makes it with one process and with two in turns; ``mitoseg`` makes and verifies that recipe; ``read``,
 ``read_npz``, ``read_hdf5`` and ``read_zarr`` read images of a dataset, or of what ``write_others`` made of it, in
 random order. Prints JSON: CPU and wall seconds.
 """
@@ -52,15 +52,31 @@ def generated(spec: mishape.Spec, workers: int, executor: str) -> None:
         mishape.generate(spec, Path(folder) / "dataset", workers=workers, executor=executor)
 
 
+def _turns(spec: mishape.Spec) -> int:
+    """Return how often to take turns; as a test, once."""
+    return TURNS if spec.samples >= SHARD_SIZE else 1
+
+
 def in_turns(spec: mishape.Spec) -> dict[str, Any]:
     """Simulate the samples, and make the dataset, in turns: the processor's speed changes within seconds."""
     generated(spec.with_values(samples=SHARD_SIZE), 1, "inline")  # what is loaded once is loaded then
     times: dict[str, list[float]] = {"bare": [], "written": []}
-    for _ in range(TURNS):
+    for _ in range(_turns(spec)):
         for name, job in (("bare", lambda: bare(spec)), ("written", lambda: generated(spec, 1, "inline"))):
             begun = time.process_time()
             job()
             times[name].append(time.process_time() - begun)
+    return times
+
+
+def workers_in_turns(spec: mishape.Spec) -> dict[str, Any]:
+    """Make the dataset with one worker process and with two, in turns; wall seconds."""
+    times: dict[str, list[float]] = {"1": [], "2": []}
+    for _ in range(_turns(spec) // 2 or 1):
+        for workers in (1, 2):
+            begun = time.perf_counter()
+            generated(spec, workers, "processes")
+            times[str(workers)].append(time.perf_counter() - begun)
     return times
 
 
@@ -121,8 +137,7 @@ def main() -> None:
     else:
         jobs: dict[str, Callable[[], None]] = {
             "turns": lambda: result.update(in_turns(spec)),
-            "workers1": lambda: generated(spec, 1, "processes"),
-            "workers2": lambda: generated(spec, 2, "processes"),
+            "workers": lambda: result.update(workers_in_turns(spec)),
             "mitoseg": lambda: result.update(whole(MITOSEG, samples)),
         }
         job = jobs[what]

@@ -196,3 +196,14 @@ def test_a_recipe_takes_another_library(run: Run, folder: Path) -> None:
     code, _, err = run("generate", recipe, "-o", "no", "--library", "mine", "--samples", "2")
     assert code == 2
     assert err.endswith("no object takes its shape from a library: leave --library out\n")
+
+
+def test_a_recipe_takes_a_set_of_3dmsl(run: Run, folder: Path) -> None:
+    """As it is downloaded: folders of instances, imported as a library."""
+    assert run("export", "neuropil", "-o", "set", "--layout", "3dmsl", "--points", "100", "--cloud", "100")[0] == 0
+    assert run("import", "set", "-o", "shapes", "--layout", "3dmsl")[0] == 0
+    recipe = str(ROOT / "benchmarks/scenes/mitoimage.yaml")
+    code, _, err = run("generate", recipe, "-o", "d", "--library", "shapes", "--samples", "3", "--workers", "1")
+    assert code == 0, err
+    (library,) = mishape.open_dataset("d").libraries().values()
+    assert [entry.id for entry in library] == [entry.id for entry in mishape.open_library("neuropil")]
