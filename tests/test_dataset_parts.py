@@ -283,6 +283,8 @@ def test_what_dataset_json_says_is_not_repaired(library_scene: Path, tmp_path: P
     ("licence", "said"),
     [
         ("CC-BY-NC-SA-4.0", "may not be used commercially: its licence is CC-BY-NC-SA-4.0. Use another source, or"),
+        ("Not for commercial use", "may not be used commercially: its licence is Not for commercial use."),
+        ("no commercial use", "may not be used commercially: its licence is no commercial use."),
         ("for non-commercial use", "may not be used commercially: its licence is for non-commercial use. Use another"),
         ("", "does not say what its licence is: give its source a licence in the scene, or leave out --commercial-ok"),
         ("CC-BY-4.0", None),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -81,6 +81,22 @@ class Dataset:
         """Numbers of the shards that are not there yet, or not as long as the dataset is meant to be by now."""
         return [n for n in range(self.manifest.shards) if not self._is_whole(n)]
 
+    @property
+    def finished(self) -> list[int]:
+        """Numbers of the shards that are there, as long as they are meant to be."""
+        return [n for n in range(self.manifest.shards) if self._is_whole(n)]
+
+    @property
+    def sealed(self) -> list[int]:
+        """Numbers of the shards whose seal can be read, also if they are damaged, or not yet as long as meant."""
+
+        def can_be_read(shard: int) -> bool:
+            with suppress(DatasetError):
+                return bool(self.shard(shard).seal)
+            return False
+
+        return [n for n in range(self.manifest.shards) if can_be_read(n)]
+
     def _is_whole(self, shard: int) -> bool:
         seal = shard_folder(self.folder, shard) / SEAL
         try:
@@ -94,8 +110,7 @@ class Dataset:
     @property
     def holes(self) -> dict[int, str]:
         """Samples that failed and were left out, and why: number -> error."""
-        there = sorted({*range(self.manifest.shards)} - {*self.missing})
-        lines = (line for shard in there for line in self.shard(shard).records)
+        lines = (line for shard in self.finished for line in self.shard(shard).records)
         return {line["index"]: line[HOLE] for line in lines if HOLE in line}
 
     def __len__(self) -> int:
@@ -118,7 +133,7 @@ class Dataset:
 
     def existing_records(self) -> Iterator[dict[str, Any]]:
         """Yield the record of every sample that is there, of finished shards alone."""
-        for shard in sorted({*range(self.manifest.shards)} - {*self.missing}):
+        for shard in self.finished:
             yield from (record for record in self.shard(shard).records if HOLE not in record)
 
     def records(self) -> Iterator[dict[str, Any]]:

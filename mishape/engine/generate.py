@@ -100,6 +100,7 @@ def generate(
         may_fail = range(manifest.samples if skip_errors else 0)
         job = ShardJob(spec, folder.resolve(), manifest, device, may_fail, commercial_ok)
         failures = make_shards(dataset, job, wanted, chosen, workers, progress)
+        dataset = Dataset(folder, spec.folder)  # shards that grew are opened anew
         failures = {**finish(dataset), **failures}
     registry.ledger.update(failures)
     return dataset
@@ -120,7 +121,7 @@ def make_shards(
 ) -> dict[str, str]:
     """Make shards; return which hook plugins failed, and why they did so first."""
     manifest, wanted = dataset.manifest, set(shards)
-    total = sum(len(manifest.shard_samples(n)) for n in ({*range(manifest.shards)} - {*dataset.missing}) | wanted)
+    total = sum(len(manifest.shard_samples(n)) for n in {*dataset.finished} | wanted)
     done = total - sum(len(manifest.shard_samples(n)) for n in wanted)
     progress(done, total)
     failures: dict[str, str] = {}

@@ -29,7 +29,7 @@ from mishape.engine.sources import LibrarySeal, content_hash, seal_of_copy
 
 
 def used_sources(dataset: Dataset, shards: Sequence[int] | None = None) -> dict[str, UsedSource]:
-    """Return the finite sources of shards by name, none of which has changed since; by default of all finished ones.
+    """Return the finite sources of shards by name, none of which has changed since; by default of all that name them.
 
     Raises
     ------
@@ -38,7 +38,7 @@ def used_sources(dataset: Dataset, shards: Sequence[int] | None = None) -> dict[
     """
     found: dict[str, UsedSource] = {}
     now = cache(lambda name: content_hash(_source(dataset, found[name])))
-    for shard in sorted({*range(dataset.manifest.shards)} - {*dataset.missing}) if shards is None else shards:
+    for shard in dataset.sealed if shards is None else shards:
         for name, used in dataset.shard(shard).seal.sources.items():
             found.setdefault(name, used)
             if now(name) != used.sha256:

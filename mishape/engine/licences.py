@@ -10,7 +10,11 @@ from mishape.engine.protocols import ShapeSource
 from mishape.engine.seeding import Stage, stream
 from mishape.engine.types import Shape
 
-NON_COMMERCIAL = re.compile(r"\bnc\b|\bnon[- ]?commercial|\bacademic\b|\bresearch (use|purposes)\b", re.IGNORECASE)
+NON_COMMERCIAL = re.compile(
+    r"\bnc\b|\bnon-?commercial|\b(no|non|not|without)\b[\w\s-]{0,20}\bcommercial|\bacademic\b|"
+    r"\bresearch (use|purposes)\b",
+    re.IGNORECASE,
+)
 """In the text of a licence, as in CC-BY-NC-SA-4.0."""
 
 

@@ -82,7 +82,7 @@ def _check_origins(datasets: Sequence[Dataset]) -> None:
     """Refuse parts whose shards were made from libraries or files that held different things."""
     made_from: dict[str, tuple[str, Path]] = {}
     for dataset in datasets:
-        for number in sorted({*range(dataset.manifest.shards)} - {*dataset.missing}):
+        for number in dataset.finished:
             seal = dataset.shard(number).seal
             hashes = {f"library {name}": used.sha256 for name, used in seal.sources.items()}
             hashes |= {f"file {name!r}": digest for name, digest in seal.inputs.items()}
@@ -98,7 +98,8 @@ def _check_origins(datasets: Sequence[Dataset]) -> None:
 def _copy_shards(datasets: Sequence[Dataset], joined: Dataset, progress: Progress) -> None:
     """Copy every shard that is not there yet from the first part that has it; all that have it must agree."""
     manifest, missing = joined.manifest, {*joined.missing}
-    owners = {n: [d for d in (*datasets, joined) if n not in {*d.missing}] for n in range(manifest.shards)}
+    there = [(dataset, {*dataset.finished}) for dataset in (*datasets, joined)]
+    owners = {n: [dataset for dataset, finished in there if n in finished] for n in range(manifest.shards)}
     done = 0
     for number, holders in owners.items():
         _check_equal(holders, number)

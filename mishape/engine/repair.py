@@ -58,7 +58,9 @@ def repair(
     with locked(folder):
         faulty = _faulty(dataset)
         whole = [n for n in range(dataset.manifest.shards) if _name(dataset, n) not in faulty]
-        if changed := [*changed_inputs(dataset, whole)]:
+        with copies_in(folder / "library"):
+            used_sources(dataset)
+        if changed := [*changed_inputs(dataset)]:
             raise DatasetError("\n".join([*changed, "Put back what they held: else repaired shards would differ"]))
         holes = {record["index"] for n in whole for record in dataset.shard(n).records if HOLE in record}
         size = dataset.manifest.shard_size

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from mishape.engine import hooks
+from mishape.engine.arrays import is_out_of_memory
 from mishape.engine.devices import find_device
 from mishape.engine.errors import MishapeError, PluginError
 from mishape.engine.execute import one_thread
@@ -172,7 +173,7 @@ class ShardJob:
 def _is_of_the_machine(error: BaseException | None) -> bool:
     """Tell whether an error comes of files, the disk or memory: no fault of the sample's."""
     while error is not None:
-        if isinstance(error, OSError | MemoryError):
+        if isinstance(error, OSError | MemoryError) or (isinstance(error, Exception) and is_out_of_memory(error)):
             return True
         error = error.__cause__ or error.__context__
     return False

@@ -24,9 +24,9 @@ def used_inputs(view: View) -> dict[str, str]:
 
 
 def changed_inputs(dataset: Dataset, shards: Sequence[int] | None = None) -> Iterator[str]:
-    """Tell, one line each, which files are no longer what shards were made with; by default all finished ones."""
+    """Tell, one line each, which files are no longer what shards were made with; by default all that say it."""
     told: set[str] = set()
-    for shard in sorted({*range(dataset.manifest.shards)} - {*dataset.missing}) if shards is None else shards:
+    for shard in dataset.sealed if shards is None else shards:
         for name, made_with in dataset.shard(shard).seal.inputs.items():
             path = dataset.spec.folder / name
             if name in told or (path.is_file() and input_hash(path) == made_with):

@@ -87,7 +87,7 @@ def verify(dataset: Dataset, remake: int = 3) -> Verdict:
     faults = [fault for part in parts for fault in part.faults]
     if faults:
         return Verdict(files, [], faults)
-    holes, faults = dataset.holes, [*changed_inputs(dataset)]
+    holes, faults = dataset.holes, [*changed_inputs(dataset)] if remake else []
     chosen: list[int] = []
     if not faults and remake and (reason := hindrance(dataset.manifest)):
         faults = [f"no sample can be made anew: {reason}; all files are as they were written"]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Mapping
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from mishape.engine import registry
@@ -15,6 +17,9 @@ from mishape.engine.scene import Scene
 
 if TYPE_CHECKING:
     from mishape.engine.manifest import Manifest
+
+ARRAY_LIBRARIES = ("cupy", "torch")
+"""Their distributions have other names, or other versions than they say of themselves, which is what datasets keep."""
 
 
 def versions_of(scene: Scene) -> dict[str, str]:
@@ -34,7 +39,7 @@ def versions_of(scene: Scene) -> dict[str, str]:
 
 def absent_plugins(versions: Mapping[str, str]) -> str:
     """Say which of the distributions that made a dataset are not there, and how to get them; nothing if all are."""
-    absent = {name: made_with for name, made_with in versions.items() if not _is_there(name)}
+    absent = {name: made_with for name, made_with in versions.items() if _found(name) is None}
     files = [name for name in absent if name.startswith(registry.FILE_MODULE)]
     packages = [f"{name}=={made_with}" for name, made_with in absent.items() if name not in files]
     wanted = [f"pip install {' '.join(packages)}"] if packages else []
@@ -43,25 +48,23 @@ def absent_plugins(versions: Mapping[str, str]) -> str:
     return f"it was made with {', '.join(named)}, not installed here ({'; '.join(wanted)})" if absent else ""
 
 
-def _is_there(name: str) -> bool:
+def _found(name: str) -> str | None:
+    """Return the version of a distribution, or of a plugin file's module, that is here; nothing if it is not."""
     if name in registry.modules():
-        return True
+        return registry.modules()[name]
+    if name in ARRAY_LIBRARIES:
+        return str(import_module(name).__version__) if find_spec(name) else None
     try:
-        version(name)
+        return version(name)
     except PackageNotFoundError:
-        return False
-    return True
+        return None
 
 
 def other_versions(versions: Mapping[str, str]) -> list[str]:
     """Return, one text each, which of the distributions that made a dataset are here in another version."""
-    here = {name: _version(name) for name in versions if _is_there(name)}
-    changed = {name: found for name, found in here.items() if found != versions[name]}
+    here = {name: _found(name) for name in versions}
+    changed = {name: found for name, found in here.items() if found is not None and found != versions[name]}
     return [f"{name} {versions[name][:12]} there, {found[:12]} here" for name, found in changed.items()]
-
-
-def _version(name: str) -> str:
-    return registry.modules()[name] if name in registry.modules() else version(name)
 
 
 def check_maker(manifest: Manifest) -> None:

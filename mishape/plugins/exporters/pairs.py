@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mishape.engine import registry
 from mishape.engine.dataset import Dataset, Item
 from mishape.engine.errors import DatasetError
 from mishape.engine.wording import suggestion
@@ -71,7 +72,7 @@ class PairExporter(Exporter):
         first = next(iter(dataset))
         masks = self._masks(first, view)
         kind = masks.partition(".")[2]
-        if instances and not _numbers_objects(dataset, kind):
+        if instances and not _numbers_objects(first, kind):
             raise DatasetError(
                 f"{kind} tells foreground from background alone: instances are needed. Make the dataset with truths: "
                 f"{{{kind}: {{instances: true}}}}, or use masks_3d"
@@ -97,8 +98,11 @@ class PairExporter(Exporter):
         return wanted[0]
 
 
-def _numbers_objects(dataset: Dataset, kind: str) -> bool:
-    return bool(getattr(dataset.spec.scene(0).truths.get(kind), "instances", True))
+def _numbers_objects(item: Item, kind: str) -> bool:
+    """Tell whether a truth's masks number the objects: one that has a choice says so in each record."""
+    fields = registry.load("truths", kind).model_fields
+    given = item.record["scene"]["truths"].get(kind, {})
+    return bool(given.get("instances", fields["instances"].default if "instances" in fields else True))
 
 
 def _pair(dataset: Dataset, item: Item, view: str, masks: str) -> Pair:

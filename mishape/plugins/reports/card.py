@@ -40,8 +40,13 @@ def mishape_dataset_done(dataset: Dataset) -> None:
 
 def card(dataset: Dataset) -> str:
     """Return the card: a pure function of the dataset's content, without dates and places."""
-    look, counted = Look(dataset), _Counted.of(dataset)
-    parts = [f"# {look.title}", _summary(dataset, counted), _splits(dataset, counted), _views(look, counted)]
+    counted = _Counted.of(dataset)
+    parts = [
+        f"# {Look(dataset).title}",
+        _summary(dataset, counted),
+        _splits(dataset, counted),
+        _views(dataset, counted),
+    ]
     parts += [_origins(dataset, counted), _statistics(counted), _making(dataset)]
     return "\n\n".join([*parts, "## Reading it", READING.format(view=next(iter(dataset.manifest.views)))]) + "\n"
 
@@ -98,21 +103,18 @@ def _splits(dataset: Dataset, counted: _Counted) -> str:
     return "\n\n".join(["## Splits", _table(("split", "samples", "distinct shapes"), rows), text])
 
 
-def _views(look: Look, counted: _Counted) -> str:
+def _views(dataset: Dataset, counted: _Counted) -> str:
+    first = next(dataset.records())
     rows = []
-    for name, view in look.scene.views.items():
-        doses = counted.views[name]["dose"]
-        rows.append(
-            (
-                name,
-                f"{view.microscope.kind}, {view.noise.kind}",
-                " x ".join(map(str, view.grid.shape))
-                + (f", {view.montage[0]} x {view.montage[1]} tiles" * (view.tiles > 1)),
-                f"{view.grid.pixel_nm:g}",
-                ", ".join(f"{z:g}" for z in view.grid.centers_nm()[0]),
-                _span(doses),
-            )
-        )
+    for name, about in dataset.manifest.views.items():
+        given = first["scene"]["views"][name]
+        kinds = (given["microscope"]["kind"], given.get("noise", {"kind": "none"})["kind"])
+        down, across = about["montage"]
+        tiles = f", {down} x {across} tiles" if down * across > 1 else ""
+        size = " x ".join(map(str, about["grid"]["shape"])) + tiles
+        planes = ", ".join(f"{z:g}" for z in first["views"][name]["planes_nm"])
+        dose = _span(counted.views[name]["dose"])
+        rows.append((name, ", ".join(kinds), size, f"{about['grid']['pixel_nm']:g}", planes, dose))
     head = ("view", "microscope, detector", "planes x rows x columns", "pixel, nm", "planes, nm", "dose")
     text = "Dose 1 is one widefield exposure of unit excitation; a view's is that of all its planes and tiles."
     return "\n\n".join(["## Views", _table(head, rows), text])

@@ -70,15 +70,14 @@ def perspectives(dataset: Dataset) -> Image.Image | None:
         if not isinstance(rotation, str) or rotation in ("uniform", "flat"):
             return None
         groups[record["objects"][0]["shape_id"]].setdefault(rotation, record["index"])
-    most = max(map(len, groups.values()))
-    shown = {id: numbers for id, numbers in sorted(groups.items()) if len(numbers) == most}
-    if most < 2:
+    rotations = [*max(groups.values(), key=len)]
+    shown = {id: numbers for id, numbers in sorted(groups.items()) if numbers.keys() >= {*rotations}}
+    if len(rotations) < 2:
         return None
-    return _figure(dataset, dict([*shown.items()][:MAX_SHAPES]))
+    return _figure(dataset, dict([*shown.items()][:MAX_SHAPES]), rotations)
 
 
-def _figure(dataset: Dataset, shapes: dict[str, dict[str, int]]) -> Image.Image:
-    rotations = [*next(iter(shapes.values()))]
+def _figure(dataset: Dataset, shapes: dict[str, dict[str, int]], rotations: Sequence[str]) -> Image.Image:
     lines = len(dataset.manifest.views) + 1
     width = SIDE_PX + len(rotations) * (CELL_PX + GAP_PX)
     height = HEAD_PX + len(shapes) * (lines * (CELL_PX + GAP_PX) + GAP_PX)

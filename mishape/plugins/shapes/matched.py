@@ -50,7 +50,8 @@ def dimensions_like(facts: Mapping[str, Any]) -> Dimensions:
         return Dimensions(facts["area_nm2"] / (2 * math.pi * radius), radius, 1.0)
     # No tube is shorter than the ball of its volume.
     length = max(facts["length_nm"], (6 * volume / math.pi) ** (1 / 3))
-    radius = _root(lambda r: math.pi * r**2 * (length - 2 * r / 3), volume, math.pi * length**2)
+    # A rounding step more, and the tube would be shorter than it is thick.
+    radius = min(_root(lambda r: math.pi * r**2 * (length - 2 * r / 3), volume, math.pi * length**2), length / 2)
     flatness = (2 * radius / facts["thickness_nm"]) ** 2
     return Dimensions(length, radius, min(max(flatness, 1.0), MOST_ASPECT))
 

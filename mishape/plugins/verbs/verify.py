@@ -31,4 +31,5 @@ def verify(
         raise typer.Exit(1)
     for number, reason in verdict.holes.items():
         print(f"sample {number} failed when it was made, and was left out: {reason}")
-    print(f"{dataset} is whole: {verdict.files} files match, samples {verdict.remade} remade with the same bytes")
+    remade = f", samples {verdict.remade} remade with the same bytes" if verdict.remade else ""
+    print(f"{dataset} is whole: {verdict.files} files match{remade}")
