@@ -307,3 +307,44 @@ def test_shards_beyond_all_numbers(copy: Path, run: Run, tmp_path: Path) -> None
     scene = tmp_path / "in/scene.yaml"
     scene.write_text(yaml.safe_dump(mishape.open_dataset(copy).manifest.spec))
     assert run("generate", str(scene), "-o", str(copy), "--shards", f"0:{10**20}", "--workers", "1")[0] == 0
+
+
+# ---- sources that are not what they were -----------------------------------------------------------------------------
+def tetrahedron(path: Path, edge_nm: int) -> Path:
+    corners = f"0 0 0\n{edge_nm} 0 0\n0 {edge_nm} 0\n0 0 {edge_nm}\n"
+    path.write_text(f"OFF\n4 4 0\n{corners}3 0 2 1\n3 0 1 3\n3 1 2 3\n3 0 3 2\n")
+    return path
+
+
+def test_a_short_shard_does_not_grow_from_another_library(tmp_path: Path) -> None:
+    mesh = tetrahedron(tmp_path / "one.off", 500)
+    folder = made(tmp_path / "d", samples=1, objects=[{"shape": {"kind": "em_mesh", "library": str(mesh)}}])
+    before = files(folder)
+    tetrahedron(mesh, 600)
+    with pytest.raises(mishape.DatasetError, match=r"library '.*one\.off' changed since shard 0 was made"):
+        mishape.generate(mishape.open_dataset(folder).spec, folder, samples=2)
+    tetrahedron(mesh, 500)
+    assert files(folder / "shards") == {
+        k.removeprefix("shards/"): v for k, v in before.items() if k.startswith("shards/")
+    }
+    assert len(mishape.generate(mishape.open_dataset(folder).spec, folder, samples=2)) == 2
+
+
+def test_a_damaged_shard_is_not_repaired_from_another_library(tmp_path: Path) -> None:
+    mesh = tetrahedron(tmp_path / "one.off", 500)
+    thing = {"shape": {"kind": "em_mesh", "library": str(mesh)}}
+    folder = made(tmp_path / "d", objects=[thing], samples=2, dataset={"shard_size": 2, "copy_library": False})
+    tetrahedron(mesh, 600)
+    (folder / "shards/000000/emitters.npy").unlink()
+    with pytest.raises(mishape.DatasetError, match=r"library '.*one\.off' changed since shard 0 was made"):
+        mishape.repair(mishape.open_dataset(folder))
+
+
+def test_a_moved_dataset_is_exported_from_what_it_holds(run: Run, tmp_path: Path) -> None:
+    mesh = tetrahedron(tmp_path / "one.off", 500)
+    made(tmp_path / "d", objects=[{"shape": {"kind": "em_mesh", "library": str(mesh)}}])
+    mesh.unlink()
+    for layout in ("cellpose", "nnunet", "ome_tiff", "3dmsl"):
+        code, _, err = run("export", str(tmp_path / "d"), "-o", str(tmp_path / layout), "--layout", layout)
+        assert code == 0, err
+    assert (tmp_path / "cellpose/README.md").read_text() == (tmp_path / "d/README.md").read_text()

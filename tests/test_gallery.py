@@ -50,6 +50,9 @@ def test_the_figure_shows_shapes_by_rotation(turned: mishape.Dataset, tmp_path: 
     orange = np.abs(np.asarray(picture, int) - ORANGE).sum(axis=2) < 150
     assert orange.sum() > 1000
     assert perspectives(made(tmp_path, "uniform", samples=3)) is None
+    for seed in range(4):
+        drawn = made(tmp_path / str(seed), {"$choice": ["0", "x90", "y90"]}, samples=9, seed=seed)
+        perspectives(drawn)  # shapes of other rotations stay away
 
 
 def test_ratios_are_those_that_were_asked_for() -> None:
