@@ -16,7 +16,6 @@ from mishape.engine.files import canonical, save_array, sha256
 from mishape.engine.library_writing import write_library
 from mishape.engine.montage import tiled_grid
 from mishape.engine.ometiff import StackWriter
-from mishape.engine.scene import SceneObject
 from mishape.engine.seals import ShardSeal, UsedSource, write_seal
 from mishape.engine.shard_files import HOLE, RECORDS, SEAL, SHAPES
 from mishape.engine.simulate import describe_shape
@@ -52,8 +51,8 @@ class ShardWriter:
         for name, table in sample.truths.items():
             if not isinstance(table, Raster):
                 self.tables.setdefault(name, {})[row] = table
-        for number, thing in enumerate(sample.scene.objects):
-            self._keep_shape(sample, number, thing)
+        for said in sample.record["objects"]:
+            self._keep_shape(sample, said)
         for view in sample.scene.views.values():
             self.inputs.update(used_inputs(view))
         self.records.write(canonical(sample.record) + "\n")
@@ -72,16 +71,15 @@ class ShardWriter:
             self.stacks[name] = self.open_files.enter_context(writer)
         return self.stacks[name]
 
-    def _keep_shape(self, sample: Sample, number: int, thing: SceneObject) -> None:
-        """Remember which finite source was used, or keep a generated shape if a truth asks for shapes."""
-        record = next(item for item in sample.record["objects"] if item["number"] == number)
-        name = record["library"]
+    def _keep_shape(self, sample: Sample, said: Mapping[str, Any]) -> None:
+        """Remember which finite source an object used, or keep its generated shape if a truth asks for shapes."""
+        number, name = said["number"], said["library"]
         if name in self.sources:
             return
         if name is not None:
             plain = sample.record["scene"]["objects"][number]["shape"]
-            self.sources[name] = UsedSource(source=plain, sha256=content_hash(thing.shape))
-        elif _describes(sample) and record["shape_id"] not in self.shapes:
+            self.sources[name] = UsedSource(source=plain, sha256=content_hash(sample.scene.objects[number].shape))
+        elif _describes(sample) and said["shape_id"] not in self.shapes:
             shape = sample.sources[number]
             self.shapes[shape.id] = (shape, describe_shape(sample.scene, shape))
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mishape.engine.component import Component
 from mishape.engine.dataset import Dataset
 from mishape.engine.errors import DatasetError
-from mishape.engine.files import disk_errors, whole_folder, write_text
+from mishape.engine.files import canonical, disk_errors, whole_folder, write_text
 from mishape.engine.manifest import NAME
 from mishape.engine.verify import check_files
 from mishape.engine.wording import suggestion
@@ -44,6 +44,11 @@ class Exporter(Component):
     @abstractmethod
     def write(self, dataset: Dataset, folder: Path) -> None:
         """Write all files but the card."""
+
+
+def write_records(dataset: Dataset, folder: Path) -> None:
+    """Write the records of all samples that were made, ``samples.jsonl``."""
+    write_text(folder / "samples.jsonl", "".join(canonical(record) + "\n" for record in dataset.records()))
 
 
 def _check(dataset: Dataset) -> None:

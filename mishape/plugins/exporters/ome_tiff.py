@@ -9,9 +9,9 @@ from typing import Literal
 import numpy as np
 
 from mishape.engine.dataset import OME, Dataset, Item
-from mishape.engine.files import canonical, save_array, write_text
+from mishape.engine.files import save_array
 from mishape.engine.ometiff import NAMESPACE
-from mishape.plugins.exporters.exporter import Exporter
+from mishape.plugins.exporters.exporter import Exporter, write_records
 
 
 class OmeTiff(Exporter):
@@ -40,7 +40,7 @@ class OmeTiff(Exporter):
                     photometric="minisblack",
                     metadata={"axes": "ZYX", "UUID": _uuid(dataset, name, item), **metadata},
                 )
-        write_text(folder / "samples.jsonl", "".join(canonical(record) + "\n" for record in dataset.records()))
+        write_records(dataset, folder)
 
 
 def _uuid(dataset: Dataset, name: str, item: Item) -> str:

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mishape.engine.dataset import Dataset, Item
-from mishape.engine.files import canonical, save_array, write_text
+from mishape.engine.files import save_array
 from mishape.engine.needs import needs
-from mishape.plugins.exporters.exporter import Exporter
+from mishape.plugins.exporters.exporter import Exporter, write_records
 
 VERSION = "0.5"
 """Of OME-NGFF; its arrays are Zarr format 3."""
@@ -38,7 +38,7 @@ class OmeZarr(Exporter):
                 if not dataset.is_raster(name):
                     (folder / name).mkdir(exist_ok=True)
                     save_array(folder / name / f"{number}.npy", table)
-        write_text(folder / "samples.jsonl", "".join(canonical(record) + "\n" for record in dataset.records()))
+        write_records(dataset, folder)
 
 
 def _write_view(path: Path, dataset: Dataset, item: Item, view: str) -> None:

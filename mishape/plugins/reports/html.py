@@ -180,8 +180,8 @@ def _views(look: Look) -> str:
     head = ["view", "planes x rows x columns", "pixel, nm", "focus, nm", "dose per plane", "dose", "truncated objects"]
     text = (
         "Dose 1 is one widefield exposure of unit excitation; a view's dose is that of all its planes and tiles. "
-        f"Grid, focus and dose are those of sample 0. An object is truncated where it reaches beyond the field; "
-        f"counted in {look.basis}."
+        "Grid, focus and dose are those of the first sample made. An object is truncated where it reaches beyond the "
+        f"field; counted in {look.basis}."
     )
     return section("Views and doses", table(head, rows), paragraph(text))
 
@@ -199,7 +199,7 @@ def _parameters(look: Look) -> str:
         for part in (view.microscope, view.noise):
             parts.append(heading(f"{name}: {part.kind}"))
             parts.append(table(["parameter", "value", "meaning"], _fields(part)))
-    text = "Values of sample 0; what the scene draws at random differs from sample to sample and is in each record."
+    text = "Values of the first sample made; what the scene draws at random differs: see each record."
     return section("Microscopes and detectors", paragraph(text), *parts)
 
 

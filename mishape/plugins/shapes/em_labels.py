@@ -17,7 +17,8 @@ from pydantic import Field, PrivateAttr
 
 from mishape.engine.component import Component, Flag, Keyed, Real, Whole
 from mishape.engine.errors import ShapeError
-from mishape.engine.files import canonical, sha256
+from mishape.engine.files import canonical
+from mishape.engine.inputs import input_hash
 from mishape.engine.sources import copy_of, keys_of_copy
 from mishape.engine.types import Shape
 from mishape.engine.wording import problem, suggestion
@@ -94,7 +95,7 @@ class EmLabels(Component):
     def content_hash(self) -> str:
         """Return the SHA-256 of the volume's files and of how its shapes are made."""
         files = sorted(path for path in [self._file, *self._file.rglob("*")] if path.is_file())
-        hashes = {str(path.relative_to(self._file)): sha256(path) for path in files}
+        hashes = {str(path.relative_to(self._file)): input_hash(path) for path in files}
         return hashlib.sha256(canonical([hashes, self.model_dump(mode="json")]).encode()).hexdigest()
 
     @property
