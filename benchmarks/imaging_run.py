@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mishape.engine.grid import Grid
 from mishape.engine.imaging import PSFMicroscope
-from mishape.engine.types import Emitters, Grid
+from mishape.engine.types import Emitters
 from mishape.plugins.microscopes.confocal import Confocal
 from mishape.plugins.microscopes.epi import Epi
 from mishape.plugins.microscopes.spinning_disk import SpinningDisk

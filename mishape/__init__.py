@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from mishape.engine.dataset import Dataset, open_dataset
     from mishape.engine.errors import DatasetError, LibraryError, MishapeError, PluginError, ShapeError, SpecError
     from mishape.engine.generate import generate
+    from mishape.engine.grid import Grid
     from mishape.engine.library import open_library
     from mishape.engine.library_writing import write_library
     from mishape.engine.merge import merge
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from mishape.engine.scene import Scene
     from mishape.engine.simulate import simulate, simulate_many
     from mishape.engine.spec import Spec, load_spec
-    from mishape.engine.types import Emitters, Grid, Mesh, Raster, Sample, Shape
+    from mishape.engine.types import Emitters, Mesh, Raster, Sample, Shape
     from mishape.engine.verify import verify
 
 __version__ = "0.1.0"

@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 
 from mishape.engine.arrays import to_numpy
 from mishape.engine.errors import EmitterError
+from mishape.engine.grid import Grid
 from mishape.engine.protocols import Labeler, Microscope, Noise, ShapeSource
-from mishape.engine.types import Emitters, Grid, Mesh, Points, Shape
+from mishape.engine.types import Emitters, Mesh, Points, Shape
 
 __all__ = ["check_labeler", "check_microscope", "check_noise", "check_shape_source"]
 

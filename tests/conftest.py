@@ -69,6 +69,12 @@ def accuracy(record_property: Callable[[str, object], None]) -> Accuracy:
     return Accuracy(record_property)
 
 
+@pytest.fixture(autouse=True)
+def _no_failures_of_other_tests() -> None:
+    """Begin with an empty ledger of plugins that failed: it is a process's, and pytest runs many tests in one."""
+    registry.ledger.clear()
+
+
 @pytest.fixture(scope="session")
 def mishape_data() -> Path:
     """The folder of third-party data beside the project; tests that need it are skipped without it."""

@@ -508,7 +508,7 @@ def test_ctrl_c_says_what_is_kept(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
     assert run("generate", written(), "-o", "d") == (
         130,
         "",
-        "interrupted: finished shards are kept; the same command goes on\n",
+        "interrupted: what is finished is kept; the same command goes on\n",
     )
 
 

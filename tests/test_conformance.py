@@ -17,7 +17,8 @@ from pydantic import Field, PrivateAttr
 from mishape import testing
 from mishape.engine import registry
 from mishape.engine.component import Component
-from mishape.engine.types import Array, Emitters, Grid, Implicit, Mesh, Points, Shape
+from mishape.engine.grid import Grid
+from mishape.engine.types import Array, Emitters, Implicit, Mesh, Points, Shape
 
 UROCELL = Path(__file__).parent / "data/urocell/fib1-1-0-3.nii.gz"
 """Not in the sdist, as its licence is another."""

@@ -23,10 +23,11 @@ from numpy.testing import assert_array_equal
 
 import mishape
 from mishape.engine.files import canonical, save_array
+from mishape.engine.grid import Grid
 from mishape.engine.lock import LOCK, locked
 from mishape.engine.ometiff import pixel_metadata
 from mishape.engine.simulate import simulate_many
-from mishape.engine.types import Grid
+from tests.small_datasets import made
 
 
 def contents(dataset: mishape.Dataset) -> list[tuple[str, dict[str, bytes]]]:
@@ -336,7 +337,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], list[str]]] = {
         lambda d: shutil.rmtree(d / "library"),
         [
             "'{d}/library/{name}.json' is missing or damaged ([Errno 2] No such file or directory: "
-            "'{d}/library/{name}.json'): delete it and run generate again"
+            "'{d}/library/{name}.json'): mishape verify --repair makes it anew"
         ],
     ),
     "damaged library seal": (
@@ -364,23 +365,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], list[str]]] = {
 
 @pytest.fixture(scope="module")
 def library_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    document = {
-        "mishape": 1,
-        "seed": 4,
-        "samples": 5,
-        "objects": [{"shape": {"kind": "em_mesh", "library": "neuropil"}}],
-        "views": {
-            "epi": {
-                "grid": {"shape": [1, 16, 16], "pixel_nm": 100},
-                "microscope": {"kind": "epi", "preset": "epi1"},
-                "noise": {"kind": "poisson", "background": 10},
-            }
-        },
-        "dataset": {"shard_size": 2},
-    }
-    folder = tmp_path_factory.mktemp("library_dataset") / "d"
-    mishape.generate(mishape.load_spec(document), folder)
-    return folder
+    return made(tmp_path_factory.mktemp("library_dataset") / "d", seed=4, samples=5)
 
 
 @pytest.mark.parametrize("name", DAMAGES)

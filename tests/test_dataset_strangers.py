@@ -20,28 +20,8 @@ import yaml
 import mishape
 from mishape.engine.versions import check_maker
 from tests.conftest import Run
+from tests.small_datasets import made
 from tests.test_dataset_parts import altered, files
-
-
-def made(folder: Path, **changes: Any) -> Path:
-    """A small dataset of real shapes: two shards of two samples."""
-    document = {
-        "mishape": 1,
-        "seed": 1,
-        "samples": 4,
-        "objects": [{"shape": {"kind": "em_mesh", "library": "neuropil"}}],
-        "views": {
-            "epi": {
-                "grid": {"shape": [1, 16, 16], "pixel_nm": 100},
-                "microscope": {"kind": "epi", "preset": "epi1"},
-                "noise": {"kind": "poisson", "background": 10},
-            }
-        },
-        "truths": {"masks_2d": {"instances": True}, "emitters": {}},
-        "dataset": {"shard_size": 2},
-    }
-    mishape.generate(mishape.load_spec({**document, **changes}), folder)
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -28,9 +28,10 @@ from mishape.engine.arrays import to_numpy
 from mishape.engine.component import Component
 from mishape.engine.devices import HOST, Device, find_device
 from mishape.engine.files import canonical
+from mishape.engine.grid import Grid
 from mishape.engine.imaging import PSFMicroscope
 from mishape.engine.simulate import simulate_many
-from mishape.engine.types import Emitters, Grid
+from mishape.engine.types import Emitters
 from mishape.plugins.microscopes.epi import Epi
 
 NAMES = "expected cpu, cuda, cuda:N, torch:cpu, torch:cuda or torch:cuda:N"

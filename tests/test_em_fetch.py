@@ -374,4 +374,4 @@ def test_interrupted_by_the_user(run: Run, folder: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(module, "_download", interrupted)
     code, _, err = run("fetch", "urocell")
-    assert (code, err) == (130, "interrupted: finished files are kept; the same command goes on\n")
+    assert (code, err) == (130, "interrupted: what is finished is kept; the same command goes on\n")

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import mishape
+from mishape.plugins.reports.compared import equal_samples, equal_shapes
 from mishape.plugins.reports.drawing import ORANGE
-from mishape.plugins.reports.gallery import GAP_PX, SHOWN, THUMB_PX, equal_samples, equal_shapes, gallery, perspectives
+from mishape.plugins.reports.gallery import GAP_PX, SHOWN, THUMB_PX, gallery, perspectives
 from mishape.plugins.reports.html import report
 from mishape.plugins.reports.signal import signal_to_background
 

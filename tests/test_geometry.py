@@ -14,8 +14,9 @@ from mishape.engine import columns
 from mishape.engine import geometry as g
 from mishape.engine.errors import ShapeError
 from mishape.engine.fast_triangles import points_on
+from mishape.engine.grid import Grid
 from mishape.engine.meshing import mesh_of_implicit
-from mishape.engine.types import Grid, Implicit, Mesh, Points, Pose, Shape
+from mishape.engine.types import Implicit, Mesh, Points, Pose, Shape
 
 TETRAHEDRON = Mesh(
     np.array([[0.0, 0, 0], [100, 0, 0], [0, 100, 0], [0, 0, 100]]),

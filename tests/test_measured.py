@@ -16,10 +16,11 @@ from scipy.special import erf, j0
 
 from mishape.engine.errors import SpecError
 from mishape.engine.formulas import OpticalParameters, lateral_cutoff
+from mishape.engine.grid import Grid
 from mishape.engine.lone_emitter import LoneEmitter
 from mishape.engine.resolution import measure
 from mishape.engine.spec import load_spec
-from mishape.engine.types import Emitters, Grid
+from mishape.engine.types import Emitters
 from mishape.plugins.microscopes.beads import find_bead
 from mishape.plugins.microscopes.epi import Epi
 from mishape.plugins.microscopes.measured import Measured

@@ -10,8 +10,9 @@ import pytest
 from pydantic import ValidationError
 
 from mishape.engine import registry
+from mishape.engine.grid import Grid
 from mishape.engine.imaging import PSFMicroscope
-from mishape.engine.types import Emitters, Grid
+from mishape.engine.types import Emitters
 from mishape.plugins.microscopes.confocal import Confocal
 from mishape.plugins.microscopes.epi import Epi
 from mishape.plugins.microscopes.spinning_disk import SpinningDisk

@@ -13,7 +13,8 @@ import pytest
 
 import mishape
 from mishape.engine.columns import silhouette
-from mishape.engine.types import Emitters, Grid, Mesh, Sample
+from mishape.engine.grid import Grid
+from mishape.engine.types import Emitters, Mesh, Sample
 from mishape.plugins.microscopes.epi import Epi
 from mishape.plugins.reports import drawing
 from mishape.plugins.reports.field import Field

@@ -13,10 +13,11 @@ from mishape.engine import formulas
 from mishape.engine.component import Component
 from mishape.engine.errors import MishapeError, PluginError
 from mishape.engine.formulas import OpticalParameters
+from mishape.engine.grid import Grid
 from mishape.engine.imaging import PSFMicroscope
 from mishape.engine.lone_emitter import LoneEmitter
 from mishape.engine.resolution import Resolution, Spectrum, measure
-from mishape.engine.types import Emitters, Grid, Points
+from mishape.engine.types import Emitters, Points
 from mishape.plugins.microscopes.confocal import Confocal
 from mishape.plugins.microscopes.epi import Epi
 from mishape.plugins.microscopes.spinning_disk import SpinningDisk

@@ -19,12 +19,12 @@ from pydantic import ValidationError
 from mishape.engine import registry
 from mishape.engine.component import Component
 from mishape.engine.errors import SpecError
+from mishape.engine.grid import Grid
 from mishape.engine.record import record_of
 from mishape.engine.scene import Scene
 from mishape.engine.shape_check import ShapeCheck
 from mishape.engine.simulate import simulate
 from mishape.engine.spec import load_spec
-from mishape.engine.types import Grid
 
 SPHERE = "{kind: implicit, form: sphere, radius_nm: 300}"
 LIBRARY = "{kind: em_mesh, library: neuropil}"

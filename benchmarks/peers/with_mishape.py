@@ -7,7 +7,8 @@ from functools import partial
 from benchmarks.peers.task import Make, Task, Way
 from benchmarks.peers.work import SCOPES
 from mishape.engine.fast import code_path
-from mishape.engine.types import Emitters, Grid
+from mishape.engine.grid import Grid
+from mishape.engine.types import Emitters
 
 
 def grid_of(task: Task) -> Grid:

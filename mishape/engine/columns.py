@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mishape.engine.cells import LIPSCHITZ, evaluate, ragged
-from mishape.engine.types import Grid, Mesh, Points, Shape
+from mishape.engine.grid import Grid
+from mishape.engine.types import Mesh, Points, Shape
 
 PAIRS_PER_CHUNK = 1 << 20
 """Candidate (triangle, line) pairs looked at together; bounds the memory to about 200 MB."""

@@ -6,7 +6,8 @@ import numpy as np
 
 from mishape.engine import arrays
 from mishape.engine.errors import EmitterError
-from mishape.engine.types import Array, Emitters, Grid
+from mishape.engine.grid import Grid
+from mishape.engine.types import Array, Emitters
 
 
 def emitters_of(photons: Array, voxels: Grid) -> Emitters:

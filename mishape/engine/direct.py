@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from mishape.engine import arrays
 from mishape.engine.extent import extent_of
+from mishape.engine.grid import Grid
 from mishape.engine.radial import cubic_weights
 from mishape.engine.tables import asked
-from mishape.engine.types import Emitters, Grid, Points
+from mishape.engine.types import Emitters, Points
 
 if TYPE_CHECKING:
     from mishape.engine.imaging import PSFMicroscope

@@ -18,12 +18,13 @@ import numpy as np
 from mishape.engine import arrays
 from mishape.engine.component import Keyed
 from mishape.engine.errors import MishapeError
+from mishape.engine.grid import Grid
 from mishape.engine.operators import Operator
 from mishape.engine.quality import QUALITIES
 from mishape.engine.recent import Recent
 from mishape.engine.slabs import Lot, lots_of, outline_of
 from mishape.engine.tiling import Demand, Tile, grids_of, tiles_of
-from mishape.engine.types import Array, Emitters, Grid
+from mishape.engine.types import Array, Emitters
 
 if TYPE_CHECKING:
     from mishape.engine.imaging import PSFMicroscope

@@ -10,10 +10,11 @@ import numpy as np
 from mishape.engine.component import Component
 from mishape.engine.direct import direct_sum
 from mishape.engine.errors import PluginError
+from mishape.engine.grid import Grid
 from mishape.engine.images import fast_images
 from mishape.engine.quality import QualityName
 from mishape.engine.tables import asked, asked_xy
-from mishape.engine.types import Array, Emitters, Grid, Points
+from mishape.engine.types import Array, Emitters, Points
 
 __all__ = ["PSFMicroscope", "direct_sum"]
 

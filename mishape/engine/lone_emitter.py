@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mishape.engine import arrays
+from mishape.engine.grid import Grid
 from mishape.engine.imaging import PSFMicroscope
 from mishape.engine.protocols import Microscope
 from mishape.engine.radial import table_reader
 from mishape.engine.tables import asked, finite
-from mishape.engine.types import Emitters, Grid, Points
+from mishape.engine.types import Emitters, Points
 
 NODES = 3
 """Gauss-Legendre nodes along each side of a fine pixel."""

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mishape.engine.arrays import namespace
+from mishape.engine.grid import Grid
 from mishape.engine.scene import Scene
-from mishape.engine.types import Array, Emitters, Grid, Raster, Sample
+from mishape.engine.types import Array, Emitters, Raster, Sample
 
 
 def join(scene: Scene, fields: Sequence[Sample]) -> Sample:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mishape.engine.errors import DatasetError
-from mishape.engine.types import Grid
+from mishape.engine.grid import Grid
 
 EVEN = 0.01
 """Relative difference between distances of planes below which they count as evenly spaced."""

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from mishape.engine.types import Array, Emitters, Grid, Raster, Sample, Shape
+from mishape.engine.grid import Grid
+from mishape.engine.types import Array, Emitters, Raster, Sample, Shape
 
 if TYPE_CHECKING:
     from mishape.engine.dataset import Dataset

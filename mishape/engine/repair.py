@@ -11,6 +11,7 @@ from mishape.engine.errors import DatasetError
 from mishape.engine.execute import named_executor
 from mishape.engine.files import disk_errors
 from mishape.engine.generate import Progress, finish, make_shards
+from mishape.engine.integrity import check_files
 from mishape.engine.library_copies import used_sources
 from mishape.engine.lock import locked
 from mishape.engine.manifest import NAME
@@ -19,7 +20,7 @@ from mishape.engine.shard import ShardJob
 from mishape.engine.shard_files import HOLE, shard_folder
 from mishape.engine.sources import copies_in, seal_of_copy
 from mishape.engine.used_inputs import changed_inputs
-from mishape.engine.verify import check_files, hindrance
+from mishape.engine.verify import hindrance
 from mishape.engine.versions import other_versions
 
 

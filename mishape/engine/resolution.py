@@ -13,9 +13,10 @@ import numpy as np
 
 from mishape.engine.errors import MishapeError
 from mishape.engine.extent import DOUBLINGS, SAMPLES, half_maximum_band
+from mishape.engine.grid import Grid
 from mishape.engine.lone_emitter import LoneEmitter
 from mishape.engine.radial import legendre
-from mishape.engine.types import Grid, Points
+from mishape.engine.types import Points
 
 AXIAL_UNIT_NM = 500.0
 """Half of the travel that a search for the brightest plane begins with, nm; as in the truth `in_focus`."""

@@ -13,8 +13,9 @@ from pydantic_core import InitErrorDetails
 from mishape.engine.component import Model, PluginField, Real, Whole
 from mishape.engine.draws import LISTS
 from mishape.engine.errors import MishapeError
+from mishape.engine.grid import Grid
 from mishape.engine.protocols import Labeler, Microscope, Noise, ShapeSource, ShapeTruth, Truth
-from mishape.engine.types import Grid, Points
+from mishape.engine.types import Points
 from mishape.engine.wording import problem, shown, suggestion
 
 NAME = "^[A-Za-z][A-Za-z0-9_-]{0,63}$"

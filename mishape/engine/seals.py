@@ -77,4 +77,4 @@ def read_seal(model: type[S], path: Path) -> S:
         reason = error.errors()[0]["msg"]
     except (OSError, ValueError) as error:
         reason = str(error)
-    raise DatasetError(f"{str(path)!r} is missing or damaged ({reason}): delete it and run generate again")
+    raise DatasetError(f"{str(path)!r} is missing or damaged ({reason}): mishape verify --repair makes it anew")

@@ -13,13 +13,14 @@ import numpy as np
 from mishape.engine import arrays
 from mishape.engine.component import Keyed
 from mishape.engine.extent import Extent, extent_of
+from mishape.engine.grid import Grid
 from mishape.engine.modes import FREQUENCIES, Modes, band_end, build_modes
 from mishape.engine.quality import QUALITIES
 from mishape.engine.reach import reach_of
 from mishape.engine.recent import Recent
 from mishape.engine.sampling import RadialSampling, Sampling, SquareSampling
 from mishape.engine.tables import asked, asked_xy, tabulated
-from mishape.engine.types import Array, Emitters, Grid, Points
+from mishape.engine.types import Array, Emitters, Points
 
 if TYPE_CHECKING:
     from mishape.engine.imaging import PSFMicroscope

@@ -16,15 +16,15 @@ from pydantic import ValidationError
 from mishape.engine import draws
 from mishape.engine.component import Model
 from mishape.engine.document import HEAD_KEYS, draw_faults, drawn, key_faults, layout_faults
-from mishape.engine.errors import MishapeError, SpecError
+from mishape.engine.errors import SpecError
 from mishape.engine.expansion import Choose, ObjectPlan, expand, extreme, field_path, repeating, seeded, settled, tiles
 from mishape.engine.head import Head
 from mishape.engine.packaged import packaged_libraries
 from mishape.engine.protocols import ShapeSource
 from mishape.engine.scene import Scene, SceneObject
-from mishape.engine.seeding import Stage, stream
 from mishape.engine.shape_check import ShapeCheck
-from mishape.engine.splits import Place, deal, place
+from mishape.engine.shape_choice import ShapeChoice
+from mishape.engine.splits import place
 from mishape.engine.yaml_marks import Path, Source, parse
 
 M = TypeVar("M", bound=Model)
@@ -135,7 +135,7 @@ class Spec:
             walk = None
             if not chosen and template == 0:
                 walk = where.number * (cycle // repeats[0]) + number % cycle // repeats[0]
-            chosen.append(thing.model_copy(update={"shape_id": self._shape_id(thing, template, where, walk)}))
+            chosen.append(thing.model_copy(update={"shape_id": self._choice.shape_id(thing, template, where, walk)}))
         return scene.model_copy(update={"objects": chosen})
 
     def check(self) -> None:
@@ -170,6 +170,10 @@ class Spec:
                 found.setdefault(thing.shape.model_dump_json(), thing.shape)  # type: ignore[attr-defined]
         return list(found.values())
 
+    @cached_property
+    def _choice(self) -> ShapeChoice:
+        return ShapeChoice(self.seed, self.head.dataset.ratios, self.source)
+
     def _variant(self, choose: Choose) -> tuple[list[SceneObject], list[int]]:
         """Return one instance of each object, whatever its count, in one field, and the numbers of their templates."""
         plans = [ObjectPlan() for _ in self._plans(choose)]
@@ -181,7 +185,7 @@ class Spec:
         things, templates = self._variant(choose)
         for thing, template in zip(things, templates, strict=True):
             for split, _ in self.head.dataset.ratios:
-                self._choices(thing, template, split)
+                self._choice.of_split(thing, template, split)
         found = ((("objects", template, "shape"), shapes.fault(thing.shape)) for template, thing in enumerate(things))
         self._raise((path, fault) for path, fault in found if fault)
 
@@ -194,56 +198,6 @@ class Spec:
                 given["count"] = draws.resolve(given["count"], path, repeating(choose, 1))
             plans.append(self._validated(ObjectPlan, given, prefix=("objects", number)))
         return plans
-
-    def _shape_id(self, thing: SceneObject, template: int, where: Place, walk: int | None) -> str | None:
-        """Return which shape of a finite source the object takes: the first object walks its split, others draw."""
-        ids = self._choices(thing, template, where.split)
-        if ids is None:
-            return None
-        if walk is None:
-            walk = int(stream(self.seed, thing.group, Stage.SPLIT, thing.path).integers(len(ids)))
-        return ids[walk % len(ids)]
-
-    def _choices(self, thing: SceneObject, template: int, split: str) -> list[str] | None:
-        """Return which shapes of a finite source the object may take in a split."""
-        dealt = self._dealt(thing, template)
-        if dealt is None:
-            return None
-        # The deal is of the whole source: else two objects that narrow it differently would deal it differently.
-        wanted = getattr(thing.shape, "ids", None)
-        ids = [shape_id for shape_id in dealt[split] if wanted is None or shape_id in wanted]
-        if not ids:
-            text = (
-                f"split {split!r} holds none of these ids ({', '.join(dealt[split])}): give it one, or use fewer splits"
-            )
-            raise SpecError(self.source.complaint(("objects", template, "shape", "ids"), text))
-        return ids
-
-    @cached_property
-    def _deals(self) -> dict[str, dict[str, list[str]]]:
-        return {}
-
-    def _dealt(self, thing: SceneObject, template: int) -> dict[str, list[str]] | None:
-        digest = thing.shape.model_dump_json()  # type: ignore[attr-defined]
-        if digest not in self._deals:
-            keys = self._keys(thing, template)
-            if keys is None:
-                return None
-            try:
-                self._deals[digest] = deal(self.seed, keys, self.head.dataset.ratios, thing.shape.kind)
-            except SpecError as error:
-                raise SpecError(self.source.complaint(("dataset", "splits"), str(error))) from None
-        return self._deals[digest]
-
-    def _keys(self, thing: SceneObject, template: int) -> Mapping[str, str] | None:
-        path: Path = ("objects", template, "shape")
-        try:
-            return thing.shape.keys()
-        except MishapeError as error:
-            raise SpecError(self.source.complaint(path, str(error))) from error
-        except Exception as error:  # a stranger's source may fail in any way
-            text = f"{thing.shape.kind} cannot list its shapes: {type(error).__name__}: {error}"
-            raise SpecError(self.source.complaint(path, text)) from error
 
     def _raise(self, faults: Iterator[tuple[Path, str]]) -> None:
         complaints = [self.source.complaint(path, text) for path, text in faults]

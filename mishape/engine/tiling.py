@@ -8,11 +8,11 @@ from functools import lru_cache
 
 from mishape.engine.errors import MishapeError
 from mishape.engine.fft_grids import FFTGrids
+from mishape.engine.grid import Grid
 from mishape.engine.grids import Grids
 from mishape.engine.lattice import axis_of, for_fft
 from mishape.engine.series_grids import SeriesGrids
 from mishape.engine.spreading import Window
-from mishape.engine.types import Grid
 
 TILE_POINTS = 1 << 21
 """Points of a tile's grids: larger fields are cut, so that their maps fit the memory."""

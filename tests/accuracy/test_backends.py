@@ -16,10 +16,11 @@ from scipy.special import i0
 from mishape.engine import arrays, images
 from mishape.engine.errors import MishapeError
 from mishape.engine.fft_grids import FFTGrids
+from mishape.engine.grid import Grid
 from mishape.engine.imaging import PSFMicroscope
 from mishape.engine.lattice import axis_of, for_fft
 from mishape.engine.quality import QUALITIES
-from mishape.engine.types import Emitters, Grid
+from mishape.engine.types import Emitters
 
 from . import NAMES, PIXEL_NM, SCOPES
 

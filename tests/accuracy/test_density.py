@@ -7,7 +7,8 @@ import pytest
 
 from mishape.engine.density import emitters_of
 from mishape.engine.errors import EmitterError
-from mishape.engine.types import Emitters, Grid
+from mishape.engine.grid import Grid
+from mishape.engine.types import Emitters
 
 from . import EPI2
 

@@ -19,9 +19,10 @@ import mishape
 from mishape.engine import images, operators, slabs
 from mishape.engine.component import Keyed, Real
 from mishape.engine.errors import MishapeError, PluginError
+from mishape.engine.grid import Grid
 from mishape.engine.imaging import PSFMicroscope, direct_sum
 from mishape.engine.quality import QUALITIES, QualityName
-from mishape.engine.types import Emitters, Grid, Points
+from mishape.engine.types import Emitters, Points
 from mishape.testing import check_microscope
 
 from . import emitter

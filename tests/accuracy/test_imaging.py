@@ -18,8 +18,9 @@ from mishape.engine import images, reach, slabs
 from mishape.engine.arrays import to_numpy
 from mishape.engine.component import Keyed
 from mishape.engine.errors import EmitterError, MishapeError
+from mishape.engine.grid import Grid
 from mishape.engine.imaging import PSFMicroscope, direct_sum
-from mishape.engine.types import Emitters, Grid, Points
+from mishape.engine.types import Emitters, Points
 from mishape.plugins.microscopes.confocal import Confocal
 from mishape.plugins.microscopes.epi import Epi
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 from scipy.optimize import least_squares
 
+from mishape.engine.grid import Grid
 from mishape.engine.imaging import PSFMicroscope, direct_sum
-from mishape.engine.types import Grid
 
 from . import NAMES, PIXEL_NM, SCOPES, emitter
 

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from scipy.special import j0
 
 from mishape.engine.errors import EmitterError
+from mishape.engine.grid import Grid
 from mishape.engine.imaging import direct_sum
-from mishape.engine.types import Emitters, Grid, Points
+from mishape.engine.types import Emitters, Points
 from mishape.plugins.microscopes.confocal import Confocal
 from mishape.plugins.microscopes.epi import Epi
 from mishape.plugins.microscopes.spinning_disk import SpinningDisk

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 
 from mishape.engine import slabs
 from mishape.engine.component import Keyed
+from mishape.engine.grid import Grid
 from mishape.engine.imaging import PSFMicroscope, direct_sum
 from mishape.engine.quality import QUALITIES, QualityName
-from mishape.engine.types import Emitters, Grid
+from mishape.engine.types import Emitters
 from mishape.plugins.microscopes.confocal import Confocal
 from mishape.plugins.microscopes.epi import Epi
 from mishape.plugins.microscopes.spinning_disk import SpinningDisk

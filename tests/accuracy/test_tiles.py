@@ -17,10 +17,11 @@ from mishape.engine import images, operators, slabs, tiling
 from mishape.engine.arrays import to_numpy
 from mishape.engine.component import Keyed
 from mishape.engine.errors import MishapeError
+from mishape.engine.grid import Grid
 from mishape.engine.imaging import PSFMicroscope, direct_sum
 from mishape.engine.quality import QUALITIES
 from mishape.engine.recent import Recent
-from mishape.engine.types import Emitters, Grid
+from mishape.engine.types import Emitters
 from mishape.plugins.microscopes.epi import Epi
 
 from . import CON1, EPI2, NAMES, PIXEL_NM, SCOPES, emitter
@@ -33,7 +34,8 @@ EPI2_WINDOW = QUALITIES[EPI2.quality].window
 MEMORY = """
 import sys
 import numpy as np
-from mishape.engine.types import Emitters, Grid
+from mishape.engine.grid import Grid
+from mishape.engine.types import Emitters
 from mishape.plugins.microscopes.epi import Epi
 
 planes, size, count = map(int, sys.argv[1:])
@@ -47,7 +49,8 @@ print(next(line for line in open("/proc/self/status") if line.startswith("VmHWM"
 BYTES = """
 import hashlib
 import numpy as np
-from mishape.engine.types import Emitters, Grid
+from mishape.engine.grid import Grid
+from mishape.engine.types import Emitters
 from mishape.plugins.microscopes.epi import Epi
 
 rng = np.random.default_rng(2)

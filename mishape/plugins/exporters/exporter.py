@@ -14,8 +14,8 @@ from mishape.engine.component import Component
 from mishape.engine.dataset import Dataset
 from mishape.engine.errors import DatasetError
 from mishape.engine.files import canonical, disk_errors, whole_folder, write_text
+from mishape.engine.integrity import check_files
 from mishape.engine.manifest import NAME
-from mishape.engine.verify import check_files
 from mishape.engine.wording import suggestion
 
 

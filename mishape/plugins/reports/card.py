@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mishape.engine.files import write_whole
 from mishape.engine.hooks import hookimpl
+from mishape.plugins.reports.counted import Counted, size_px
 from mishape.plugins.reports.look import Look
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ def mishape_dataset_done(dataset: Dataset) -> None:
 
 def card(dataset: Dataset) -> str:
     """Return the card: a pure function of the dataset's content, without dates and places."""
-    counted = _Counted.of(dataset)
+    counted = Counted.of(dataset.records())
     parts = [
         f"# {Look(dataset).title}",
         _summary(dataset, counted),
@@ -51,67 +50,32 @@ def card(dataset: Dataset) -> str:
     return "\n\n".join([*parts, "## Reading it", READING.format(view=next(iter(dataset.manifest.views)))]) + "\n"
 
 
-@dataclass
-class _Counted:
-    """What all records say together."""
-
-    samples: Counter[str] = field(default_factory=Counter)
-    shapes: dict[str, set[str]] = field(default_factory=dict)
-    origins: Counter[tuple[str, str]] = field(default_factory=Counter)
-    objects: list[int] = field(default_factory=list)
-    emitters: list[int] = field(default_factory=list)
-    truncated: int = 0
-    views: dict[str, dict[str, list[float]]] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, dataset: Dataset) -> _Counted:
-        counted = cls()
-        for record in dataset.records():
-            counted.add(record)
-        return counted
-
-    def add(self, record: dict[str, Any]) -> None:
-        self.samples[record["split"]] += 1
-        self.objects.append(len(record["objects"]))
-        for thing in record["objects"]:
-            self.shapes.setdefault(record["split"], set()).add(thing["shape_id"])
-            self.origins[thing["source"], thing["licence"]] += 1
-            self.emitters.append(thing["emitters"])
-            self.truncated += bool(thing["truncated"])
-        for name, view in record["views"].items():
-            numbers = self.views.setdefault(name, {})
-            for key in ("photons", "photons_peak", "saturated", "dose"):
-                numbers.setdefault(key, []).append(view[key])
-
-
-def _summary(dataset: Dataset, counted: _Counted) -> str:
+def _summary(dataset: Dataset, counted: Counted) -> str:
     manifest = dataset.manifest
     made = sum(counted.samples.values())
     holes = manifest.samples - made
     lines = [
         f"Simulated fluorescence microscopy with exact ground truth: {made} samples of {len(manifest.views)} view(s), "
-        f"{sum(counted.objects)} objects, {len(set().union(*counted.shapes.values()))} distinct shapes."
+        f"{sum(counted.objects)} objects, {counted.distinct} distinct shapes."
     ]
     if holes:
         lines.append(f"{holes} of {manifest.samples} samples failed when they were made, and were left out.")
     return " ".join(lines)
 
 
-def _splits(dataset: Dataset, counted: _Counted) -> str:
+def _splits(dataset: Dataset, counted: Counted) -> str:
     rows = [(split, counted.samples[split], len(counted.shapes.get(split, ()))) for split in dataset.manifest.splits]
     text = "No shape stands in two splits; where shapes have folds, no fold does."
     return "\n\n".join(["## Splits", _table(("split", "samples", "distinct shapes"), rows), text])
 
 
-def _views(dataset: Dataset, counted: _Counted) -> str:
+def _views(dataset: Dataset, counted: Counted) -> str:
     first = next(dataset.records())
     rows = []
     for name, about in dataset.manifest.views.items():
         given = first["scene"]["views"][name]
         kinds = (given["microscope"]["kind"], given.get("noise", {"kind": "none"})["kind"])
-        down, across = about["montage"]
-        tiles = f", {down} x {across} tiles" if down * across > 1 else ""
-        size = " x ".join(map(str, about["grid"]["shape"])) + tiles
+        size = size_px(about["grid"]["shape"], about["montage"])
         planes = ", ".join(f"{z:g}" for z in first["views"][name]["planes_nm"])
         dose = _span(counted.views[name]["dose"])
         rows.append((name, ", ".join(kinds), size, f"{about['grid']['pixel_nm']:g}", planes, dose))
@@ -120,18 +84,14 @@ def _views(dataset: Dataset, counted: _Counted) -> str:
     return "\n\n".join(["## Views", _table(head, rows), text])
 
 
-def _origins(dataset: Dataset, counted: _Counted) -> str:
-    rows = [
-        (source or "made for this dataset", licence or "none stated", count)
-        for (source, licence), count in sorted(counted.origins.items())
-    ]
-    parts = ["## Where the shapes come from", _table(("source", "licence", "objects"), rows)]
+def _origins(dataset: Dataset, counted: Counted) -> str:
+    parts = ["## Where the shapes come from", _table(("source", "licence", "objects"), counted.origin_rows())]
     cited = {str(library.meta.get("citation", "")) for library in dataset.libraries().values()} - {""}
     parts += [f"Please cite: {text}" for text in sorted(cited)]
     return "\n\n".join(parts)
 
 
-def _statistics(counted: _Counted) -> str:
+def _statistics(counted: Counted) -> str:
     rows = [
         ("objects per sample", *_quantiles(counted.objects)),
         ("emitters per object", *_quantiles(counted.emitters)),

@@ -1,8 +1,7 @@
-"""What the report shows of many samples at once: a gallery by the seed, shapes by perspective, and equal samples."""
+"""What the report shows of many samples at once: a gallery by the seed, and shapes by perspective."""
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections import defaultdict
 from collections.abc import Sequence
@@ -126,24 +125,3 @@ def _about_middle(image: NDArray[Any], view: View, window: Window) -> drawing.Pi
     part = plane[int(top) : math.ceil(bottom), int(left) : math.ceil(right)]
     picture = drawing.grey(plane, float(part.min()), float(part.max()))
     return drawing.resized(picture, window.rows, window.columns, box=(left, top, right, bottom))
-
-
-def equal_samples(dataset: Dataset, numbers: Sequence[int], view: str) -> list[list[int]]:
-    """Return which of these samples have the same image to the bit."""
-    found: dict[str, list[int]] = defaultdict(list)
-    for number in numbers:
-        found[hashlib.sha256(dataset[number][f"{view}.image"].tobytes()).hexdigest()].append(number)
-    return [same for same in found.values() if len(same) > 1]
-
-
-def equal_shapes(dataset: Dataset) -> list[tuple[str, str]]:
-    """Return pairs of ids in one library whose meshes have the same volume and area to nine digits."""
-    pairs = []
-    for library in dataset.libraries().values():
-        found: dict[tuple[str, str], str] = {}
-        for entry in library:
-            key = (f"{entry.volume_nm3 or 0:.9e}", f"{entry.area_nm2:.9e}")
-            if key in found:
-                pairs.append((found[key], str(entry.id)))
-            found.setdefault(key, str(entry.id))
-    return pairs

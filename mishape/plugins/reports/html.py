@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,8 @@ import numpy as np
 
 from mishape.engine.files import write_whole
 from mishape.engine.hooks import hookimpl
-from mishape.plugins.reports.gallery import equal_samples, equal_shapes
+from mishape.plugins.reports.compared import duplicates, sizes
+from mishape.plugins.reports.counted import size_px
 from mishape.plugins.reports.look import Look
 from mishape.plugins.reports.page import (
     facts,
@@ -63,7 +63,7 @@ def _summary(look: Look) -> str:
             ("shards", manifest.shards),
             ("views", len(scene.views)),
             ("objects per sample", f"{len(look.objects) / len(look.records):.3g}"),
-            ("shapes", len({thing["shape_id"] for thing in look.objects})),
+            ("shapes", look.counted.distinct),
             ("seed", manifest.seed),
         ]
     )
@@ -73,13 +73,9 @@ def _summary(look: Look) -> str:
 
 def _splits(look: Look) -> str:
     splits = look.dataset.manifest.splits
-    samples = Counter(record["split"] for record in look.records)
-    shapes = {
-        split: {thing["shape_id"] for record in look.records if record["split"] == split for thing in record["objects"]}
-        for split in splits
-    }
+    samples, shapes = look.counted.samples, look.counted.shapes
     whole = sum(splits.values())
-    rows = [(name, f"{share / whole:.1%}", samples[name], len(shapes[name])) for name, share in splits.items()]
+    rows = [(name, f"{share / whole:.1%}", samples[name], len(shapes.get(name, ()))) for name, share in splits.items()]
     parts = [table(["split", "share asked for", "samples", "distinct shapes"], rows)]
     empty = [name for name, share in splits.items() if share > 0 and not samples[name]]
     if empty:
@@ -167,8 +163,7 @@ def _views(look: Look) -> str:
     rows = [
         (
             name,
-            " x ".join(map(str, view.grid.shape))
-            + (f", {view.montage[0]} x {view.montage[1]} tiles" * (view.tiles > 1)),
+            size_px(view.grid.shape, view.montage),
             f"{view.grid.pixel_nm:g}",
             ", ".join(f"{z:g}" for z in first[name]["planes_nm"]),
             f"{first[name]['dose_per_plane']:g}",
@@ -216,52 +211,15 @@ def _plain(value: Any) -> str:
 
 
 def _origins(look: Look) -> str:
-    found = Counter((thing["source"], thing["licence"]) for thing in look.objects)
-    rows = [
-        (source or "made for this dataset", licence or "none stated", n)
-        for (source, licence), n in sorted(found.items())
-    ]
     cited = [
         (name, library.meta.get("licence", ""), library.meta.get("citation", ""))
         for name, library in look.dataset.libraries().items()
     ]
+    rows = look.counted.origin_rows()
     parts = [table(["source", "licence", "objects looked at"], rows), paragraph(f"Counted in {look.basis}.")]
     if cited:
         parts.append(table(["library in this dataset", "licence", "cite as"], cited))
     return section("Shapes: sources and licences", *parts)
-
-
-def _sizes(look: Look) -> str:
-    """Compare the shapes that were used with the libraries that they come from."""
-    rows = []
-    for name, library in look.dataset.libraries().items():
-        used = [thing["shape_id"] for thing in look.objects if thing["library"] == name]
-        for measure, unit, nm in (("scale_nm", "longest edge, nm", 1.0), ("volume_nm3", "volume, um^3", 1e9)):
-            there = {entry.id: (entry.fields[measure] or 0.0) / nm for entry in library}
-            for whose, values in (("library", [*there.values()]), ("used", [there[id] for id in used])):
-                low, middle, high = np.quantile(values or [0.0], (0.05, 0.5, 0.95))
-                rows.append((name, unit, whose, len(values), f"{low:.4g}", f"{middle:.4g}", f"{high:.4g}"))
-    if not rows:
-        return ""
-    head = ["library", "", "shapes", "number", "5 %", "median", "95 %"]
-    text = f"Before any scale of the pose; each use counts. Used: in {look.basis}."
-    return section("Sizes beside the library's", table(head, rows), paragraph(text))
-
-
-def _duplicates(look: Look) -> str:
-    numbers = [record["index"] for record in look.records]
-    view = next(iter(look.scene.views))
-    parts = [
-        warning(f"samples {', '.join(map(str, same))} have the same image in {view}, to the bit.")
-        for same in equal_samples(look.dataset, numbers, view)
-    ]
-    parts += [
-        warning(f"shapes {one} and {other} have the same volume and area: it may stand in two splits.")
-        for one, other in equal_shapes(look.dataset)
-    ]
-    found = "" if parts else "None. "
-    text = f"{found}Images of {view} compared in {look.basis}; shapes of all libraries by their volume and area."
-    return section("Duplicates", *parts, paragraph(text))
 
 
 def _spec(look: Look) -> str:
@@ -293,8 +251,8 @@ PARTS = (
     _views,
     _parameters,
     _origins,
-    _sizes,
-    _duplicates,
+    sizes,
+    duplicates,
     _spec,
     _use,
 )

@@ -10,9 +10,10 @@ import numpy as np
 
 from mishape.em.volumes import Volume
 from mishape.engine import geometry
+from mishape.engine.grid import Grid
 from mishape.engine.library import Entry
 from mishape.engine.seeding import Stage, stream
-from mishape.engine.types import Emitters, Grid, Points, Shape
+from mishape.engine.types import Emitters, Points, Shape
 from mishape.plugins.labelers.surface import Surface
 from mishape.plugins.microscopes.epi import Epi
 from mishape.plugins.reports import drawing

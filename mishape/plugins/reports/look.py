@@ -12,6 +12,7 @@ from mishape.engine.execute import one_thread
 from mishape.engine.scene import Scene
 from mishape.engine.shard_files import HOLE
 from mishape.engine.simulate import simulate
+from mishape.plugins.reports.counted import Counted
 
 if TYPE_CHECKING:
     from mishape.engine.dataset import Dataset
@@ -45,6 +46,11 @@ class Look:
         size = self.dataset.manifest.shard_size
         found = [self.dataset.shard(n // size).records[n % size] for n in spaced(len(self.dataset), MAX_RECORDS)]
         return [record for record in found if HOLE not in record]
+
+    @cached_property
+    def counted(self) -> Counted:
+        """What the records say together."""
+        return Counted.of(self.records)
 
     @cached_property
     def objects(self) -> list[dict[str, Any]]:

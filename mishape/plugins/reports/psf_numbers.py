@@ -11,10 +11,10 @@ import numpy as np
 
 from mishape.engine import formulas
 from mishape.engine.formulas import Formula, OpticalParameters
+from mishape.engine.grid import Grid
 from mishape.engine.lone_emitter import LoneEmitter
 from mishape.engine.resolution import Resolution, Spectrum, measure
 from mishape.engine.scene import View
-from mishape.engine.types import Grid
 from mishape.plugins.reports.panels import chosen_planes
 from mishape.plugins.truths.in_focus import in_focus_band_nm
 

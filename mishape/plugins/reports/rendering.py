@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mishape.engine.columns import crossings
+from mishape.engine.grid import Grid
 from mishape.engine.protocols import Microscope
-from mishape.engine.types import Emitters, Grid, Mesh, Points
+from mishape.engine.types import Emitters, Mesh, Points
 from mishape.plugins.reports.drawing import ORANGE, PAPER, Picture
 
 LIGHT = np.array([-0.45, -0.55, -0.7]) / np.linalg.norm([-0.45, -0.55, -0.7])

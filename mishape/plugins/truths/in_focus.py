@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from mishape.engine.columns import overlaps_slab
 from mishape.engine.component import Component, Keyed
 from mishape.engine.extent import half_maximum_band
+from mishape.engine.grid import Grid
 from mishape.engine.protocols import Microscope
-from mishape.engine.types import Emitters, Grid, Points, Raster, Sample
+from mishape.engine.types import Emitters, Points, Raster, Sample
 from mishape.plugins.truths.masks_2d import shown_objects
 
 

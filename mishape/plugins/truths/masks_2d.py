@@ -13,7 +13,8 @@ from pydantic import model_validator
 from mishape.engine.arrays import to_numpy
 from mishape.engine.columns import silhouette
 from mishape.engine.component import Component, Flag
-from mishape.engine.types import Emitters, Grid, Raster, Sample
+from mishape.engine.grid import Grid
+from mishape.engine.types import Emitters, Raster, Sample
 
 
 class Masks2D(Component):

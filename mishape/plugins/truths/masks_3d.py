@@ -13,8 +13,9 @@ from pydantic import Field
 
 from mishape.engine.columns import voxelise
 from mishape.engine.component import Component, Real
+from mishape.engine.grid import Grid
 from mishape.engine.scene import View
-from mishape.engine.types import Grid, Raster, Sample
+from mishape.engine.types import Raster, Sample
 from mishape.plugins.truths.masks_2d import shown_objects
 
 

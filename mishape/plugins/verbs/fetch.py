@@ -16,17 +16,15 @@ def fetch(
     from mishape.em.fetch import commands, notes, recipe_named
     from mishape.em.fetch import fetch as download
     from mishape.em.recipes import RECIPES
+    from mishape.plugins.verbs.long_runs import resumable
 
     if name is None:
         for known, recipe in RECIPES.items():
             print(f"{known}: {recipe.summary}\n  {recipe.extent}; licence {recipe.licence}; {recipe.page}")
         return
     recipe, folder = recipe_named(name), out or Path(name)
-    try:
+    with resumable():
         download(recipe, folder, lambda text: typer.echo(text, err=True))
-    except KeyboardInterrupt:
-        typer.echo("interrupted: finished files are kept; the same command goes on", err=True)
-        raise typer.Exit(130) from None
     typer.echo(f"{recipe.page}\nlicence: {recipe.licence}\ncite: {recipe.citation}", err=True)
     for note in notes(recipe, folder):
         typer.echo(f"note: {note}", err=True)

@@ -12,7 +12,6 @@ import typer
 
 if TYPE_CHECKING:
     from mishape.engine.dataset import Dataset
-    from mishape.engine.spec import Spec
 
 
 class ProgressStyle(StrEnum):
@@ -55,9 +54,10 @@ def generate(
     progress: Annotated[ProgressStyle, typer.Option(help="How to show progress.")] = ProgressStyle.auto,
 ) -> None:
     """Make a dataset, finish one that was interrupted, or make it longer; the bytes do not depend on the workers."""
-    from mishape.engine.execute import named_executor
     from mishape.engine.generate import generate as make
     from mishape.engine.spec import load_spec
+    from mishape.plugins.verbs.forecast import say_forecast
+    from mishape.plugins.verbs.long_runs import resumable, runner
     from mishape.plugins.verbs.progress import shown
 
     spec = load_spec(scene).with_values(samples=samples, seed=seed, shard_size=shard_size)
@@ -65,52 +65,22 @@ def generate(
         spec = spec.with_library(library)
         spec.check()
     if dry_run:
-        _say_forecast(spec, workers, device)
+        say_forecast(spec, workers, device)
         return
     _advise(-(-spec.samples // spec.head.dataset.shard_size), workers, spec.samples)
-    try:
-        with shown(progress.value) as report:
-            samples_done = partial(report, "samples")
-            dataset = make(
-                spec,
-                out,
-                workers=workers,
-                executor=executor if scheduler is None else named_executor(executor or "dask", workers, scheduler),
-                progress=samples_done,
-                device=device,
-                shards=None if shards is None else _range(shards),
-                skip_errors=skip_errors,
-                commercial_ok=commercial_ok,
-            )
-    except KeyboardInterrupt:
-        typer.echo("interrupted: finished shards are kept; the same command goes on", err=True)
-        raise typer.Exit(130) from None
+    with resumable(), shown(progress.value) as report:
+        dataset = make(
+            spec,
+            out,
+            workers=workers,
+            executor=runner(executor, scheduler, workers),
+            progress=partial(report, "samples"),
+            device=device,
+            shards=None if shards is None else _range(shards),
+            skip_errors=skip_errors,
+            commercial_ok=commercial_ok,
+        )
     report_made(dataset)
-
-
-def _say_forecast(spec: Spec, workers: int, device: str) -> None:
-    from mishape.engine.forecast import forecast
-
-    seen = forecast(spec, device)
-    took = (
-        f"{seen.set_up_s:.1f} s to set up, then {seen.sample_s * 1000:.3g} ms and {_size(seen.sample_bytes)} a sample"
-    )
-    print(f"{seen.samples} sample(s), {workers} worker(s): about {_time(seen.seconds(workers))}, {_size(seen.bytes)}")
-    print(f"measured on {seen.tried} of them: {took}")
-
-
-def _time(seconds: float) -> str:
-    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.3g} {unit}"
-    return f"{seconds:.2g} s"
-
-
-def _size(count: float) -> str:
-    for unit, length in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
-        if count >= length:
-            return f"{count / length:.3g} {unit}"
-    return f"{count / 1e3:.3g} kB"
 
 
 def _advise(shards: int, workers: int, samples: int) -> None:

@@ -51,9 +51,9 @@ def prepare(
     from mishape.em.blocks import Foreground
     from mishape.em.prepare import prepare as make
     from mishape.em.settings import Making, Origin
-    from mishape.engine.execute import named_executor
     from mishape.plugins.reports.library_page import write_library_page
     from mishape.plugins.reports.raw_volumes import opened_raws
+    from mishape.plugins.verbs.long_runs import resumable, runner
     from mishape.plugins.verbs.progress import shown
 
     making = Making(
@@ -70,17 +70,13 @@ def prepare(
         occupancy_points=occupancy,
         near_points=near,
     )
-    runs = executor if scheduler is None else named_executor(executor or "dask", workers, scheduler)
+    runs = runner(executor, scheduler, workers)
     folds = dict(_pair(text) for text in fold or ())
     origin = Origin(source, licence, citation, folds, _three(regions, "--regions", int))
-    try:
-        with opened_raws(volumes, raw or (), axes, making.max_bytes) as raws:
-            with shown(progress.value) as report:
-                library = make(volumes, out, making, origin, workers=workers, executor=runs, progress=report)
-            write_library_page(library, raws)
-    except KeyboardInterrupt:
-        typer.echo("interrupted: what is finished is kept; the same command goes on", err=True)
-        raise typer.Exit(130) from None
+    with resumable(), opened_raws(volumes, raw or (), axes, making.max_bytes) as raws:
+        with shown(progress.value) as report:
+            library = make(volumes, out, making, origin, workers=workers, executor=runs, progress=report)
+        write_library_page(library, raws)
     for note in library.meta["notes"]:
         typer.echo(f"note: {note}", err=True)
     for refused in library.meta["refused"]:
