@@ -89,6 +89,12 @@ def test_parts_merge_into_the_dataset(run: Run, library_scene: Path, tmp_path: P
         assert code == 0, err
         assert not (tmp_path / name / "report.html").exists()
     assert out == f"2 of 3 shards in {tmp_path / 'c'}, 2 of 5 samples missing\n"
+    code, out, err = run("verify", str(tmp_path / "c"), "--partial")
+    assert code == 0, err
+    assert out.startswith(f"{tmp_path / 'c'} is as it was made: ")
+    code, _, err = run("verify", str(tmp_path / "c"))
+    assert code == 1
+    assert "is missing: run generate again to make it" in err
     parts = [str(tmp_path / name) for name in "abc"]
     code, out, err = run("merge", parts[0], parts[1], "-o", str(tmp_path / "d"))
     assert (code, out) == (0, f"2 of 3 shards in {tmp_path / 'd'}, 1 of 5 samples missing\n"), err
@@ -203,6 +209,11 @@ def test_samples_that_fail_are_left_out_and_made_later(run: Run, fragile: Path, 
     assert [
         f"warning: sample {n} failed and was left out: {why}" for n, why in dataset.holes.items()
     ] == err.splitlines()[-len(dataset.holes) :]
+    assert out.startswith(f"{8 - len(dataset.holes)} sample(s) in d, {len(dataset.holes)} more left out\n")
+    report = (Path("d") / "report.html").read_text()
+    assert f"<b>{8 - len(dataset.holes)}</b>samples" in report
+    assert f"<b>{len(dataset.holes)}</b>left out, as they failed" in report
+    assert f"Counted in all {8 - len(dataset.holes)} samples" in report
     made = {item.record["index"]: item for item in dataset}
     assert {*made} == {*range(8)} - {*dataset.holes}
     for number, item in made.items():

@@ -327,4 +327,4 @@ def test_a_moved_dataset_is_exported_from_what_it_holds(run: Run, tmp_path: Path
     for layout in ("cellpose", "nnunet", "ome_tiff", "3dmsl"):
         code, _, err = run("export", str(tmp_path / "d"), "-o", str(tmp_path / layout), "--layout", layout)
         assert code == 0, err
-    assert (tmp_path / "cellpose/README.md").read_text() == (tmp_path / "d/README.md").read_text()
+    assert (tmp_path / "cellpose/README.md").read_text().endswith((tmp_path / "d/README.md").read_text())

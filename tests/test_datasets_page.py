@@ -6,6 +6,8 @@ import json
 import re
 import subprocess
 import sys
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from jsonschema import Draft7Validator
 
 import mishape
 from mishape.engine import registry
+from mishape.engine.geometry import PERSPECTIVES
 from tests.conftest import Run
 
 ROOT = Path(__file__).parents[1]
@@ -131,7 +134,7 @@ def test_the_card_says_what_is_in_it(dataset: mishape.Dataset) -> None:
         "| epi | epi, poisson | 2 x 24 x 20 | 100 | -150, 150 | 2 |",
         "| https://github.com/RangamaniLabUCSD/spatial_mito_model@cee1b81 | CC-BY-4.0 | 5 |",
         "Please cite: Garcia et al. 2023",
-        "| tube | none stated | 5 |",
+        "| tube | none needed | 5 |",
         "| epi: expected photons per sample | ",
         f"SHA-256 of the scene: `{dataset.manifest.spec_hash}`",
     ):
@@ -161,6 +164,31 @@ def test_a_recipe_runs_small(recipe: Path, run: Run, folder: Path) -> None:
     assert recipe.read_text().splitlines()[1].startswith(f"# {recipe.stem}: ")
 
 
+@pytest.mark.parametrize("name", ["mitostack", "mitoimage"])
+def test_every_shape_is_shown_from_six_perspectives(name: str) -> None:
+    """As their first lines say: 6 N samples show each of N shapes from each perspective, in the splits' shares."""
+    spec = mishape.load_spec(ROOT / f"benchmarks/scenes/{name}.yaml")
+    shapes = [entry.id for entry in mishape.open_library("neuropil")]
+    assert spec.samples == 6 * len(shapes)
+    things = [spec.scene(n).objects[0] for n in range(spec.samples)]
+    seen = Counter((thing.shape_id, thing.pose.rotation) for thing in things)
+    assert seen == Counter((id, rotation) for id in shapes for rotation in PERSPECTIVES)
+    splits = Counter(spec.scene(n).split for n in range(spec.samples))
+    assert splits == {"train": 18, "val": 6, "test": 6}
+
+
+def test_the_clean_twin_is_not_clipped(run: Run, folder: Path) -> None:
+    """Its counts are 20 times the photons that are expected of the noisy one, saturated nowhere."""
+    code, _, err = run("generate", str(ROOT / "benchmarks/scenes/mitorestore.yaml"), "-o", "d", "--samples", "6")
+    assert code == 0, err
+    for item in mishape.open_dataset("d"):
+        clean, views = item["clean.image"].astype(np.float64), item.record["views"]
+        assert views["clean"]["saturated"] == views["sharp"]["saturated"] == 0
+        assert clean.sum() / 20 == pytest.approx(views["noisy"]["photons"], rel=3e-3)
+        mean = 100 + (clean.mean() / 20 + 5) * 0.9 / 0.7
+        assert item["noisy.image"].mean() == pytest.approx(mean, rel=0.01)
+
+
 def test_there_are_the_paper_s_recipes() -> None:
     names = "mitostack mitoimage mitoseg mitoseg-tubes mitoseg-tube-matched mitopair mitorestore mitonetwork"
     assert {*names.split()} == {path.stem for path in RECIPES}
@@ -173,7 +201,7 @@ def test_a_dry_run_makes_nothing(run: Run, folder: Path) -> None:
     assert code == 0
     said = re.fullmatch(
         r"600 sample\(s\), \d+ worker\(s\): about [\d.]+ (s|min), ([\d.]+) MB\n"
-        r"measured on \d+ of them: [\d.]+ s to set up, then [\d.]+ ms and ([\d.]+) kB a sample\n",
+        r"measured on \d+ of them: [\d.]+ s to set up, then [\d.]+ m?s and ([\d.]+) kB a sample\n",
         out,
     )
     assert said, out
@@ -181,6 +209,28 @@ def test_a_dry_run_makes_nothing(run: Run, folder: Path) -> None:
     assert float(said[2]) == pytest.approx(0.6 * float(said[3]), rel=0.02)
     raw_kb = 3 * 128 * 128 * (2 + 2) / 1000
     assert raw_kb < float(said[3]) < 1.2 * raw_kb
+
+
+def test_a_dry_run_minds_the_options_of_the_run(run: Run, folder: Path, sphere_scene: dict[str, Any]) -> None:
+    """What a run would refuse or leave out, a dry run does too."""
+    thing = sphere_scene["objects"][0]
+    thing["pose"] = {"gap_nm": 1000.0, "scatter_nm": [10, 10, 0]}
+    Path("crowd.yaml").write_text(yaml.safe_dump(sphere_scene))
+    plain = ("generate", "crowd.yaml", "-o", "d", "--dry-run", "--workers", "1")
+    code, _, err = run(*plain)
+    assert code == 1
+    assert "no room for object" in err
+    code, out, err = run(*plain, "--skip-errors")
+    assert (code, err) == (0, "")
+    assert out.startswith("5 sample(s), 1 worker(s): about ")
+    shape = replace(next(iter(mishape.open_library("neuropil"))).shape(), licence="CC-BY-NC-4.0")
+    mishape.write_library("mine", [shape], {"name": "mine", "source": "", "licence": "", "citation": ""})
+    sphere_scene["objects"] = [{"shape": {"kind": "em_mesh", "library": "mine"}}]
+    Path("crowd.yaml").write_text(yaml.safe_dump(sphere_scene))
+    code, _, err = run(*plain, "--commercial-ok")
+    assert code == 1
+    assert "may not be used commercially" in err
+    assert not Path("d").exists()
 
 
 def test_a_recipe_takes_another_library(run: Run, folder: Path) -> None:

@@ -62,7 +62,9 @@ def export(run: Run, dataset: mishape.Dataset, out: Path, layout: str, *options:
     code, printed, err = run("export", str(dataset.folder), "-o", str(out), "--layout", layout, *options)
     assert code == 0, err
     assert printed == f"9 sample(s) in {out}\n"
-    assert (out / "README.md").read_text() == (dataset.folder / "README.md").read_text()
+    card, note = (dataset.folder / "README.md").read_text(), (out / "README.md").read_text()
+    assert note.startswith(f"Written by `mishape export --layout {layout}` from the dataset below")
+    assert note.endswith(card)
     return out
 
 
@@ -118,6 +120,7 @@ def test_nnunet(run: Run, stacks: mishape.Dataset, tmp_path: Path) -> None:
         "labels": {"background": 0, "foreground": 1},
         "numTraining": len(training),
         "file_ending": ".tif",
+        "overwrite_image_reader_writer": "Tiff3DIO",
     }
     assert sorted(path.name for path in (root / "imagesTr").glob("*.tif")) == [f"{n}_0000.tif" for n in training]
     assert sorted(path.name for path in (root / "labelsTr").glob("*.tif")) == [f"{n}.tif" for n in training]
@@ -130,6 +133,8 @@ def test_nnunet(run: Run, stacks: mishape.Dataset, tmp_path: Path) -> None:
             [0.3, 0.1, 0.1]
         )
     flat_masks = export(run, stacks, tmp_path / "flat", "nnunet", "--view", "epi", "--masks", "masks_2d")
+    about = json.loads((flat_masks / "Dataset001_mishape/dataset.json").read_text())
+    assert about["overwrite_image_reader_writer"] == "NaturalImage2DIO"
     image = tifffile.imread(flat_masks / f"Dataset001_mishape/imagesTr/{training[0]}_0000.tif")
     np.testing.assert_array_equal(image, stacks[int(training[0])]["epi.image"][1])
 

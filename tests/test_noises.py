@@ -98,6 +98,8 @@ def test_light_beyond_every_limit_saturates(noise: Any, highest: int) -> None:
 
 def test_rounding_below_zero_is_no_light() -> None:
     assert NoNoise().detect(np.array([[[-1e-9, 0.4, 0.6, 7e4]]]), rng()).tolist() == [[[0, 0, 1, 65535]]]
+    many = NoNoise(counts_per_photon=50)
+    assert many.detect(np.array([[[-1e-9, 0.4, 0.61, 7e4]]]), rng()).tolist() == [[[0, 20, 30, 65535]]]
 
 
 # Poisson

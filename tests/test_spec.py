@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -478,7 +479,8 @@ def test_too_few_keys_for_the_splits(scene: Path) -> None:
     (only,) = problems(scene, TEXT.replace(SPHERE, LIBRARY) + splits)
     assert only == (
         "scene.yaml:8:11: dataset.splits: em_mesh has 5 split key(s) (mito01, mito04, mito09, mito10, mito11) for 6 "
-        "splits (a, b, c, d, e, f): shapes of one key must stay together, so use fewer splits or a larger library\n"
+        "splits (a, b, c, d, e, f): shapes of one key must stay together, so use fewer splits, or a library of more "
+        "volumes (mishape prepare --regions 2,2,1 makes four of one)\n"
         "    dataset: {splits: {a: 1, b: 1, c: 1, d: 1, e: 1, f: 1}}"
     )
 
@@ -778,6 +780,54 @@ def test_one_library_is_dealt_in_one_way_however_objects_narrow_it() -> None:
             used[scene.split] |= {thing.shape_id for thing in scene.objects}
             assert scene.objects[0].shape_id in some["ids"]
         assert not used["train"] & used["test"]
+
+
+def every_shape(**changes: Any) -> dict[str, Any]:
+    grid = {"shape": [1, 8, 8], "pixel_nm": 100}
+    return {
+        "mishape": 1,
+        "samples": 20,
+        "objects": [{"repeat_each": 2, "shape": {"kind": "em_mesh", "library": "neuropil"}}, {"shape": BALL}],
+        "views": {"epi": {"grid": grid, "microscope": {"kind": "epi", "preset": "epi1"}}},
+        "dataset": {"every_shape": True, "splits": {"train": 0.7, "val": 0.1, "test": 0.2}},
+        **changes,
+    }
+
+
+BALL = {"kind": "implicit", "form": "sphere", "radius_nm": 200}
+
+
+@given(st.integers(0, 2**40))
+def test_every_shape_is_shown_once_before_any_again(seed: int) -> None:
+    spec = load_spec(every_shape(seed=seed))
+    shown = [(spec.scene(n).split, spec.scene(n).objects[0].shape_id) for n in range(20)]
+    assert shown[::2] == shown[1::2]
+    first, second = shown[:10:2], shown[10::2]
+    assert len({id for _, id in first}) == 5
+    assert {*first} == {*second}
+    assert Counter(split for split, _ in first) == {"train": 3, "val": 1, "test": 1}
+
+
+@pytest.mark.parametrize(
+    ("objects", "said"),
+    [
+        ([{"shape": BALL}], "implicit makes shapes without end: leave every_shape out, or take shapes of a library"),
+        (
+            [
+                {"repeat_each": 2, "shape": {"kind": "em_mesh", "library": "neuropil"}},
+                {"repeat_each": 3, "shape": BALL},
+            ],
+            "the objects' repeat_each (2, 3) must divide that of the first",
+        ),
+        (
+            [{"count": 0, "shape": {"kind": "em_mesh", "library": "neuropil"}}],
+            "a sample has no first object: give its count at least 1",
+        ),
+    ],
+)
+def test_every_shape_that_cannot_be(objects: list[Any], said: str) -> None:
+    with pytest.raises(SpecError, match=re.escape(f"dataset.every_shape: {said}")):
+        load_spec(every_shape(objects=objects))
 
 
 def test_a_split_without_any_of_the_ids_is_refused() -> None:

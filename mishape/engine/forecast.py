@@ -7,14 +7,14 @@ import os
 import tempfile
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from mishape.engine.devices import find_device
-from mishape.engine.execute import one_thread
+from mishape.engine.licences import refuse_sources
 from mishape.engine.manifest import manifest_of
 from mishape.engine.shard import ShardJob
 from mishape.engine.shard_files import shard_folder
-from mishape.engine.simulate import simulate
 from mishape.engine.spec import Spec
 
 TRIAL_S = 4.0
@@ -57,27 +57,37 @@ class Forecast:
         return self.samples * self.sample_bytes
 
 
-def forecast(spec: Spec, device: str = "cpu") -> Forecast:
+def forecast(spec: Spec, device: str = "cpu", skip_errors: bool = False, commercial_ok: bool = False) -> Forecast:
     """Make a few samples in a temporary folder, and say from them what a whole dataset will take.
+
+    Parameters
+    ----------
+    device, skip_errors, commercial_ok
+        As for `generate`.
 
     Raises
     ------
     MishapeError
-        If a sample cannot be made.
+        If a sample cannot be made, or a shape may not be used.
     """
-    begun = time.perf_counter()
-    one_thread(lambda n: simulate(spec.scene(n), describe=False, device=device), 0)
-    first_s = time.perf_counter() - begun
-    begun = time.perf_counter()
-    last = min(1, spec.samples - 1)
-    one_thread(lambda n: simulate(spec.scene(n), describe=False, device=device), last)
-    again_s = time.perf_counter() - begun
+    if commercial_ok:
+        refuse_sources(spec.shape_sources())
+    made = partial(_made, spec, device, skip_errors, commercial_ok)
+    first_s, _ = made(1, 0)
+    again_s, _ = made(1, min(1, spec.samples - 1))
     count = max(1, min(spec.samples, MOST_SAMPLES, math.ceil(TRIAL_S / again_s)))
-    trial = spec.with_values(samples=count, shard_size=count)
-    with tempfile.TemporaryDirectory() as scratch:
-        job = ShardJob(trial, Path(scratch), manifest_of(trial, find_device(device)), device)
-        begun = time.perf_counter()
-        job(0)
-        made_s = time.perf_counter() - begun
-        size = sum(path.stat().st_size for path in shard_folder(Path(scratch), 0).rglob("*") if path.is_file())
+    made_s, size = made(count, 0)
     return Forecast(spec.samples, max(first_s - again_s, 0.0), made_s / count, size / count, count)
+
+
+def _made(spec: Spec, device: str, skip_errors: bool, commercial_ok: bool, size: int, shard: int) -> tuple[float, int]:
+    """Return the seconds that a shard of so many samples took, and its bytes."""
+    trial = spec.with_values(samples=size * (shard + 1), shard_size=size)
+    may_fail = range(trial.samples if skip_errors else 0)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        job = ShardJob(trial, folder, manifest_of(trial, find_device(device)), device, may_fail, commercial_ok)
+        begun = time.perf_counter()
+        job(shard)
+        took_s = time.perf_counter() - begun
+        return took_s, sum(path.stat().st_size for path in shard_folder(folder, shard).rglob("*") if path.is_file())

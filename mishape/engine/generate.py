@@ -13,7 +13,7 @@ from mishape.engine.errors import DatasetError
 from mishape.engine.execute import named_executor
 from mishape.engine.files import disk_errors, remove_leftovers
 from mishape.engine.library_copies import keep_libraries, used_sources
-from mishape.engine.licences import refuse_source
+from mishape.engine.licences import refuse_sources
 from mishape.engine.lock import LOCK, locked
 from mishape.engine.manifest import NAME, Manifest, differences, manifest_of, read_manifest, write_manifest
 from mishape.engine.protocols import Executor
@@ -84,8 +84,7 @@ def generate(
     manifest = manifest_of(spec, find_device(device))
     chosen = named_executor(executor, workers) if isinstance(executor, str) else executor
     if commercial_ok:
-        for source in spec.shape_sources():
-            refuse_source(source)
+        refuse_sources(spec.shape_sources())
     with disk_errors(folder):
         open_folder(folder)
     with locked(folder):

@@ -17,6 +17,9 @@ class DatasetPlan(Model):
     """Samples per shard, the unit of work and of resuming; 1 to 100000; default 64."""
     splits: dict[Name, Real] = Field(default_factory=lambda: {"all": 1.0})
     """Share of each split, for example {train: 0.7, val: 0.1, test: 0.2}; default one split named all."""
+    every_shape: Flag = False
+    """Show each shape of the first object's source once before any again, a sample being of its shape's split; by
+    default splits are drawn in their shares, and each goes through its own shapes; default false."""
     copy_library: Flag = True
     """Copy each finite library that is used into the dataset; default true."""
 

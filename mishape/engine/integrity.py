@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,9 +36,10 @@ class Part:
     faults: list[str]
 
 
-def check_files(dataset: Dataset) -> list[Part]:
-    """Return every part of a dataset, its files compared with their hashes."""
-    parts = [_manifest(dataset), *(_shard(dataset, shard) for shard in range(dataset.manifest.shards))]
+def check_files(dataset: Dataset, shards: Iterable[int] | None = None) -> list[Part]:
+    """Return every part of a dataset, its files compared with their hashes; of its shards these alone, if given."""
+    chosen = range(dataset.manifest.shards) if shards is None else shards
+    parts = [_manifest(dataset), *(_shard(dataset, shard) for shard in chosen)]
     used = sorted(_used(dataset).items())
     return [*parts, _strays(dataset), *(_library(dataset, name, made_from) for name, made_from in used)]
 

@@ -34,15 +34,16 @@ def refuse_non_commercial(shapes: Iterable[Shape]) -> None:
             )
 
 
-def refuse_source(source: ShapeSource) -> None:
-    """Raise unless all shapes of a finite source may be used commercially, and say so.
+def refuse_sources(sources: Iterable[ShapeSource]) -> None:
+    """Raise unless all shapes of finite sources may be used commercially, and say so.
 
     Raises
     ------
     ShapeError
         Naming the first shape that may not, or that does not say what its licence is.
     """
-    for id in sorted(getattr(source, "ids", None) or source.keys() or ()):
+    ids = ((source, id) for source in sources for id in sorted(getattr(source, "ids", None) or source.keys() or ()))
+    for source, id in ids:
         shape = source.sample(stream(0, 0, Stage.SHAPE, id), id)
         if not shape.licence:
             raise ShapeError(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mishape.engine.errors import MishapeError, SpecError
@@ -29,7 +30,37 @@ class ShapeChoice:
     seed: int
     ratios: Ratios
     source: Source
-    _deals: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    _deals: dict[str, dict[str, list[str]]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _turns: dict[str, list[str]] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def in_turn(self, thing: SceneObject | None, group: int) -> Place:
+        """Return where a group of samples belongs, if every shape is shown once before any is shown again.
+
+        Parameters
+        ----------
+        thing
+            The first object; None if the samples have none.
+        """
+        path: Path = ("dataset", "every_shape")
+        if thing is None:
+            raise SpecError(self.source.complaint(path, "a sample has no first object: give its count at least 1"))
+        dealt = {split: self.of_split(thing, 0, split) or () for split, _ in self.ratios}
+        if not any(dealt.values()):
+            text = f"{thing.shape.kind} makes shapes without end: leave every_shape out, or take shapes of a library"
+            raise SpecError(self.source.complaint(path, text))
+        order = self._turn(dealt)
+        turn, offset = divmod(group, len(order))
+        split = order[offset]
+        return Place(split, turn * len(dealt[split]) + order[:offset].count(split))
+
+    def _turn(self, dealt: Mapping[str, Sequence[str]]) -> list[str]:
+        """Return the splits of as many groups as there are shapes, each as often as it has shapes, in random order."""
+        key = json.dumps({split: len(ids) for split, ids in dealt.items()})
+        if key not in self._turns:
+            splits = [split for split, ids in dealt.items() for _ in ids]
+            order = stream(self.seed, 0, Stage.SPLIT, "every shape").permutation(len(splits))
+            self._turns[key] = [splits[i] for i in order]
+        return self._turns[key]
 
     def shape_id(self, thing: SceneObject, template: int, where: Place, walk: int | None) -> str | None:
         """Return which shape the object takes; None from a source that is not finite.

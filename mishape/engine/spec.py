@@ -24,7 +24,7 @@ from mishape.engine.protocols import ShapeSource
 from mishape.engine.scene import Scene, SceneObject
 from mishape.engine.shape_check import ShapeCheck
 from mishape.engine.shape_choice import ShapeChoice
-from mishape.engine.splits import place
+from mishape.engine.splits import Place, place
 from mishape.engine.yaml_marks import Path, Source, parse
 
 M = TypeVar("M", bound=Model)
@@ -125,18 +125,27 @@ class Spec:
             text = f"{total} objects in {len(fields)} field(s) are too many: at most {MAX_OBJECTS} in a sample"
             raise SpecError(self.source.complaint(("objects",), text))
         data, templates = expand(document, fields, choose, number)
-        repeats = [plan.repeat_each for plan in fields[0]]
-        cycle = math.lcm(*repeats)
-        where = place(self.seed, number // cycle, self.head.dataset.ratios)
-        data.update(seed=self.seed, sample=number, split=where.split)
-        scene = self._validated(Scene, data, templates)
-        chosen: list[SceneObject] = []
+        scene = self._validated(Scene, {**data, "seed": self.seed, "sample": number}, templates)
+        first = next((thing for thing, template in zip(scene.objects, templates, strict=True) if template == 0), None)
+        where, walk = self._place(number, [plan.repeat_each for plan in fields[0]], first)
+        chosen = []
         for thing, template in zip(scene.objects, templates, strict=True):
-            walk = None
-            if not chosen and template == 0:
-                walk = where.number * (cycle // repeats[0]) + number % cycle // repeats[0]
-            chosen.append(thing.model_copy(update={"shape_id": self._choice.shape_id(thing, template, where, walk)}))
-        return scene.model_copy(update={"objects": chosen})
+            shape_id = self._choice.shape_id(thing, template, where, walk if thing is first else None)
+            chosen.append(thing.model_copy(update={"shape_id": shape_id}))
+        return scene.model_copy(update={"objects": chosen, "split": where.split})
+
+    def _place(self, number: int, repeats: Sequence[int], first: SceneObject | None) -> tuple[Place, int]:
+        """Return where a sample belongs, and which of its split's shapes the first object takes, in their order."""
+        cycle, own = math.lcm(*repeats), repeats[0] if repeats else 1
+        plan, group = self.head.dataset, number // cycle
+        if not plan.every_shape:
+            where = place(self.seed, group, plan.ratios)
+            return where, where.number * (cycle // own) + number % cycle // own
+        if cycle > own:
+            text = f"the objects' repeat_each ({', '.join(map(str, repeats))}) must divide that of the first"
+            raise SpecError(self.source.complaint(("dataset", "every_shape"), text))
+        where = self._choice.in_turn(first, group)
+        return where, where.number
 
     def check(self) -> None:
         """Validate everything that needs no simulation: keys, values, both ends of every draw, splits.

@@ -82,8 +82,8 @@ def deal(seed: int, keys: Mapping[str, str], ratios: Ratios, source: str) -> dic
     if len(folds) < len(ratios):
         raise SpecError(
             f"{source} has {len(folds)} split key(s) ({', '.join(folds[:5])}) for {len(ratios)} splits "
-            f"({', '.join(name for name, _ in ratios)}): shapes of one key must stay together, so use fewer splits "
-            "or a larger library"
+            f"({', '.join(name for name, _ in ratios)}): shapes of one key must stay together, so use fewer splits, "
+            "or a library of more volumes (mishape prepare --regions 2,2,1 makes four of one)"
         )
     order = [folds[i] for i in stream(seed, 0, Stage.SPLIT, "keys").permutation(len(folds))]
     ids: dict[str, list[str]] = {}

@@ -50,7 +50,7 @@ class Verdict:
     holes: dict[int, str] = field(default_factory=dict)
 
 
-def verify(dataset: Dataset, remake: int = 3) -> Verdict:
+def verify(dataset: Dataset, remake: int = 3, partial: bool = False) -> Verdict:
     """Check a dataset.
 
     Parameters
@@ -58,8 +58,10 @@ def verify(dataset: Dataset, remake: int = 3) -> Verdict:
     remake
         How many samples, chosen at random by the dataset's seed, are simulated anew on a device like that which the
         dataset was made on, and compared byte by byte; after a GPU, within the rounding of single precision.
+    partial
+        Whether shards that are not made yet are no fault.
     """
-    parts = check_files(dataset)
+    parts = check_files(dataset, dataset.finished if partial else None)
     files = sum(part.files for part in parts)
     faults = [fault for part in parts for fault in part.faults]
     if faults:
@@ -70,7 +72,8 @@ def verify(dataset: Dataset, remake: int = 3) -> Verdict:
         faults = [f"no sample can be made anew: {reason}; all files are as they were written"]
     if not faults and remake:
         rng = stream(dataset.manifest.seed, 0, Stage.TRUTH, "verify")
-        made = [int(n) for n in rng.permutation(len(dataset)) if n not in holes]
+        there = {record["index"] for record in dataset.existing_records()}
+        made = [int(n) for n in rng.permutation(len(dataset)) if int(n) in there]
         chosen = sorted(made[:remake])
         # A dataset may have moved away from its libraries: its own copies are what it was made from.
         with copies_in(dataset.folder / "library"):

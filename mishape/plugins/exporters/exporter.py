@@ -39,7 +39,15 @@ class Exporter(Component):
         _check(dataset)
         with disk_errors(out), whole_folder(out) as part:
             self.write(dataset, part)
-            write_text(part / "README.md", card(dataset))
+            write_text(part / "README.md", f"{self._note()}\n\n{card(dataset)}")
+
+    def _note(self) -> str:
+        """Say how this copy came about."""
+        options = [f"{name} {value}" for name, value in self.model_dump(exclude={"kind"}).items() if value is not None]
+        return (
+            f"Written by `mishape export --layout {self.kind}` from the dataset below"
+            f"{', with ' if options else ''}{', '.join(options)}. docs/datasets.md of the project says what lies where."
+        )
 
     @abstractmethod
     def write(self, dataset: Dataset, folder: Path) -> None:

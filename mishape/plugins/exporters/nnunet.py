@@ -32,11 +32,13 @@ class NnUNet(PairExporter):
         root = folder / f"Dataset{self.number:03d}_mishape"
         _, test = train_and_test(dataset.manifest.splits)
         cases: dict[str, list[str]] = {}
+        axes = 2
         for pair in self.pairs(dataset, instances=False):
+            axes = pair.image.ndim
             _write_case(root, pair, "Ts" if pair.split in test else "Tr")
             cases.setdefault(pair.split, []).append(pair.name)
         training = {split: names for split, names in cases.items() if split not in test}
-        write_text(root / "dataset.json", canonical(_description(training), indent=2) + "\n")
+        write_text(root / "dataset.json", canonical(_description(training, axes), indent=2) + "\n")
         if len(training) > 1:
             write_text(root / "splits_final.json", canonical([_fold(training)], indent=2) + "\n")
 
@@ -53,12 +55,14 @@ def _write_case(root: Path, pair: Pair, part: str) -> None:
             write_text(place / f"{name.removesuffix('_0000')}.json", canonical({"spacing": spacing}) + "\n")
 
 
-def _description(training: Mapping[str, list[str]]) -> dict[str, Any]:
+def _description(training: Mapping[str, list[str]], axes: int) -> dict[str, Any]:
     return {
         "channel_names": {"0": "fluorescence"},
         "labels": {"background": 0, "foreground": 1},
         "numTraining": sum(map(len, training.values())),
         "file_ending": ".tif",
+        # Left to itself, it reads stacks of three or four planes as one image of three or four colours.
+        "overwrite_image_reader_writer": "NaturalImage2DIO" if axes == 2 else "Tiff3DIO",
     }
 
 

@@ -60,7 +60,9 @@ def _write_view(path: Path, dataset: Dataset, item: Item, view: str) -> None:
         for name in labels:
             kind = name.partition(".")[2]
             label = group.create_group(kind)
-            scales = _scales(label, kind, item[name], dataset.pixel_um(name))
+            # A label of one plane is as thick as a plane of the image.
+            size_um = {**dataset.pixel_um(f"{view}.image"), **dataset.pixel_um(name)}
+            scales = _scales(label, kind, item[name], size_um)
             source = {"source": {"image": "../../"}}
             label.attrs["ome"] = {"version": VERSION, "multiscales": [scales], "image-label": source}
 

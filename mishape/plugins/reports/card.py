@@ -66,6 +66,8 @@ def _summary(dataset: Dataset, counted: Counted) -> str:
 def _splits(dataset: Dataset, counted: Counted) -> str:
     rows = [(split, counted.samples[split], len(counted.shapes.get(split, ()))) for split in dataset.manifest.splits]
     text = "No shape stands in two splits; where shapes have folds, no fold does."
+    if empty := [split for split, share in dataset.manifest.splits.items() if share > 0 and not counted.samples[split]]:
+        text = f"No sample is in {', '.join(empty)}: make more samples to fill it. {text}"
     return "\n\n".join(["## Splits", _table(("split", "samples", "distinct shapes"), rows), text])
 
 
@@ -101,14 +103,20 @@ def _statistics(counted: Counted) -> str:
         rows.append((f"{name}: expected photons of the brightest pixel", *_quantiles(numbers["photons_peak"])))
         rows.append((f"{name}: saturated pixels, %", *_quantiles([100 * share for share in numbers["saturated"]])))
     share = counted.truncated / max(len(counted.emitters), 1)
-    text = f"{counted.truncated} objects ({share:.1%}) reach beyond the field of a view."
+    text = (
+        f"{counted.truncated} objects ({share:.1%}) reach beyond the field of a view. Expected photons are those of "
+        "the emitters; a detector with `sbr` scales them to its background."
+    )
     return "\n\n".join(["## Statistics", _table(("", "least", "median", "most"), rows), text])
 
 
 def _making(dataset: Dataset) -> str:
     manifest = dataset.manifest
     versions = ", ".join(f"{name} {version}" for name, version in sorted(manifest.versions.items()))
-    text = f"Seed {manifest.seed}, on {manifest.device}, {manifest.code_path} code, with {versions}."
+    text = (
+        f"{manifest.samples} samples, {manifest.shard_size} to a shard, seed {manifest.seed}, whatever the scene file "
+        f"below says of these; on {manifest.device}, {manifest.code_path} code, with {versions}."
+    )
     parts = ["## How it was made", text]
     if manifest.spec_text:
         parts.append(f"```yaml\n{manifest.spec_text.rstrip()}\n```")

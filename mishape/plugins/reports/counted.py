@@ -54,7 +54,7 @@ class Counted:
     def origin_rows(self) -> list[tuple[str, str, int]]:
         """Return sources, licences and how many objects are from there."""
         return [
-            (source or "made for this dataset", licence or "none stated", count)
+            (source or "made for this dataset", licence, count)
             for (source, licence), count in sorted(self.origins.items())
         ]
 
@@ -63,7 +63,8 @@ class Counted:
         self.objects.append(len(record["objects"]))
         for thing in record["objects"]:
             self.shapes.setdefault(record["split"], set()).add(thing["shape_id"])
-            self.origins[thing["source"], thing["licence"]] += 1
+            unsaid = "none needed" if thing["library"] is None else "none stated"
+            self.origins[thing["source"], thing["licence"] or unsaid] += 1
             self.emitters.append(thing["emitters"])
             self.truncated += bool(thing["truncated"])
         for name, view in record["views"].items():
@@ -75,5 +76,7 @@ class Counted:
 def size_px(shape: Sequence[int], montage: Sequence[int]) -> str:
     """Word a view's size: planes, rows and columns of a (Z, Y, X) grid, and the fields of its montage."""
     down, across = montage
-    tiles = f", {down} x {across} tiles" if down * across > 1 else ""
-    return " x ".join(map(str, shape)) + tiles
+    planes, rows, columns = shape
+    if down * across == 1:
+        return f"{planes} x {rows} x {columns}"
+    return f"{planes} x {down * rows} x {across * columns}, of {down} x {across} tiles"

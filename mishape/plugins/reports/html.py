@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from mishape.engine.dataset import Dataset
 
 NAME = "report.html"
+MAX_NAMED = 6
+"""Shapes of a sample that are named."""
 READING = """\
 mishape verify DATASET            # every file against its hash; some samples made anew
 
@@ -55,11 +57,12 @@ def report(dataset: Dataset) -> str:
 
 
 def _summary(look: Look) -> str:
-    manifest, scene = look.dataset.manifest, look.scene
+    manifest, scene, holes = look.dataset.manifest, look.scene, look.dataset.holes
     views = ", ".join(f"{name} ({view.microscope.kind})" for name, view in scene.views.items())
     numbers = facts(
         [
-            ("samples", manifest.samples),
+            ("samples", manifest.samples - len(holes)),
+            *([("left out, as they failed", len(holes))] if holes else []),
             ("shards", manifest.shards),
             ("views", len(scene.views)),
             ("objects per sample", f"{len(look.objects) / len(look.records):.3g}"),
@@ -121,7 +124,9 @@ def _sheets(look: Look) -> str:
     )
     figures = []
     for sample in look.samples:
-        shapes = ", ".join(dict.fromkeys(shape.id for shape in sample.sources.values())) or "no shapes"
+        ids = [*dict.fromkeys(shape.id for shape in sample.sources.values())]
+        more = f" and {len(ids) - MAX_NAMED} more" if len(ids) > MAX_NAMED else ""
+        shapes = (", ".join(ids[:MAX_NAMED]) or "no shapes") + more
         caption = f"Sample {sample.scene.sample}, split {sample.scene.split}: {shapes}"
         figures.append(figure(data_uri(contact_sheet(sample)), caption))
     return section("Samples", paragraph(text), *figures)

@@ -73,7 +73,9 @@ class Look:
     def basis(self) -> str:
         """Which records the numbers come from."""
         total, looked = len(self.dataset), len(self.records)
-        return f"all {total} samples" if looked == total else f"{looked} evenly spaced samples of {total}"
+        if total <= MAX_RECORDS:
+            return f"all {looked} samples"
+        return f"{looked} evenly spaced samples of {total}"
 
 
 def spaced(total: int, most: int) -> list[int]:

@@ -22,7 +22,7 @@ figcaption { color: var(--faint); }
 .facts b { display: block; font-size: 1.35rem; font-weight: 600; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .92rem; }
 th, td { text-align: left; vertical-align: top; padding: .3rem 1.1rem .3rem 0; border-bottom: 1px solid var(--line); }
-th { color: var(--faint); font-weight: 500; } td { overflow-wrap: anywhere; } td.text { min-width: 26rem; }
+th { color: var(--faint); font-weight: 500; } td { overflow-wrap: break-word; } td.text { min-width: 26rem; }
 figure { margin: 0 0 1.4rem; } figure .wide { border: 1px solid var(--line); border-radius: 6px; width: fit-content;
   max-width: 100%; } figure img { display: block; height: auto;
   max-width: max(100%, 1300px); background: #fff; }

@@ -8,14 +8,12 @@ if TYPE_CHECKING:
     from mishape.engine.spec import Spec
 
 
-def say_forecast(spec: Spec, workers: int, device: str) -> None:
-    """Print how long the samples will take and how large they will be."""
+def say_forecast(spec: Spec, workers: int, device: str, skip_errors: bool, commercial_ok: bool) -> None:
+    """Print how long all samples will take and how large they will be, whatever is made of them already."""
     from mishape.engine.forecast import forecast
 
-    seen = forecast(spec, device)
-    took = (
-        f"{seen.set_up_s:.1f} s to set up, then {seen.sample_s * 1000:.3g} ms and {_size(seen.sample_bytes)} a sample"
-    )
+    seen = forecast(spec, device, skip_errors, commercial_ok)
+    took = f"{seen.set_up_s:.1f} s to set up, then {_time(seen.sample_s)} and {_size(seen.sample_bytes)} a sample"
     print(f"{seen.samples} sample(s), {workers} worker(s): about {_time(seen.seconds(workers))}, {_size(seen.bytes)}")
     print(f"measured on {seen.tried} of them: {took}")
 
@@ -24,7 +22,7 @@ def _time(seconds: float) -> str:
     for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:.3g} {unit}"
-    return f"{seconds:.2g} s"
+    return f"{seconds:.2g} s" if seconds >= 1 else f"{seconds * 1000:.3g} ms"
 
 
 def _size(count: float) -> str:

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from mishape.engine.dataset import Dataset
 
 
+SHOWN_HOLES = 10
+"""Samples that failed of which each is named."""
+
+
 class ProgressStyle(StrEnum):
     """How progress is shown."""
 
@@ -65,9 +69,10 @@ def generate(
         spec = spec.with_library(library)
         spec.check()
     if dry_run:
-        say_forecast(spec, workers, device)
+        say_forecast(spec, workers, device, skip_errors, commercial_ok)
         return
-    _advise(-(-spec.samples // spec.head.dataset.shard_size), workers, spec.samples)
+    if not out.exists():
+        _advise(-(-spec.samples // spec.head.dataset.shard_size), workers, spec.samples)
     with resumable(), shown(progress.value) as report:
         dataset = make(
             spec,
@@ -98,14 +103,21 @@ def report_made(dataset: Dataset) -> None:
 
     for plugin, reason in registry.ledger.items():
         typer.echo(f"warning: plugin {plugin} failed: {reason}", err=True)
-    for number, reason in dataset.holes.items():
+    holes = dataset.holes
+    for number, reason in list(holes.items())[:SHOWN_HOLES]:
         typer.echo(f"warning: sample {number} failed and was left out: {reason}", err=True)
+    if len(holes) > SHOWN_HOLES:
+        typer.echo(f"warning: {len(holes) - SHOWN_HOLES} more failed and were left out: see samples.jsonl", err=True)
     if missing := dataset.missing:
         count, shards = sum(len(dataset.manifest.shard_samples(n)) for n in missing), dataset.manifest.shards
         there = f"{shards - len(missing)} of {shards} shards in {dataset.folder}"
         print(f"{there}, {count} of {len(dataset)} samples missing")
         return
-    print(f"{len(dataset)} sample(s) in {dataset.folder}")
+    left_out = f", {len(holes)} more left out" if holes else ""
+    print(f"{len(dataset) - len(holes)} sample(s) in {dataset.folder}{left_out}")
+    made = {record["split"] for record in dataset.records()}
+    if empty := [name for name, share in dataset.manifest.splits.items() if share > 0 and name not in made]:
+        typer.echo(f"warning: no sample in {', '.join(empty)}: make more samples to fill it", err=True)
     if (dataset.folder / "report.html").is_file():
         print(f"report: {(dataset.folder / 'report.html').resolve()}")
 
