@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mishape.engine.errors import EmitterError, ShapeError
-from mishape.engine.grid import Grid
+from mishape.engine.grid import Grid as Grid  # the public name is mishape.engine.types.Grid
 
 if TYPE_CHECKING:
     from mishape.engine.scene import Scene
