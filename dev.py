@@ -8,7 +8,7 @@
     python3 dev.py env              only make or update the environment
 
 The environment is `.venv` in the clone: made on the first call with uv where it is installed, else with venv and pip,
-and updated when pyproject.toml or constraints.txt change. PIP_* and UV_* variables of the environment apply as usual.
+and updated when pyproject.toml or constraints.txt change. It holds the default weights too, of `weights/`. PIP_* and UV_* variables of the environment apply as usual.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 STAMP = VENV / "mishape-env.txt"
-INSTALL = ["-c", str(ROOT / "constraints.txt"), "-e", str(ROOT) + "[test,dev,learn,em,dask,zarr]"]
+WEIGHTS = ROOT / "weights/mishape-weights-urocell"
+EXTRAS = "[test,dev,learn,em,dask,zarr]"
+INSTALL = ["-c", str(ROOT / "constraints.txt"), "-e", str(ROOT) + EXTRAS, "-e", str(WEIGHTS)]
 ALONE = ("-n", "--numprocesses", "--dist", "--pdb", "--trace", "-s", "--capture=no", "--benchmark", "--collect-only")
 """pytest options that choose the number of processes themselves, or need a single one."""
 
@@ -34,7 +36,7 @@ ALONE = ("-n", "--numprocesses", "--dist", "--pdb", "--trace", "-s", "--capture=
 def fingerprint() -> str:
     """Return what the environment depends on: the interpreter, the clone's place and the two files."""
     about = f"{sys.version}\n{ROOT}\n".encode()
-    files = [ROOT / "pyproject.toml", ROOT / "constraints.txt"]
+    files = [ROOT / "pyproject.toml", ROOT / "constraints.txt", WEIGHTS / "pyproject.toml"]
     return sys.version.split()[0] + " " + hashlib.sha256(about + b"".join(map(Path.read_bytes, files))).hexdigest()
 
 

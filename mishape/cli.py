@@ -80,7 +80,11 @@ def app_for(arguments: Sequence[str]) -> typer.Typer:
 
 def _add(app: typer.Typer, entry: EntryPoint, wanted: bool) -> None:
     if wanted or entry.value.startswith(OWN):
-        app.command(entry.name)(entry.load())
+        loaded = entry.load()
+        if isinstance(loaded, typer.Typer):
+            app.add_typer(loaded, name=entry.name)
+        else:
+            app.command(entry.name)(loaded)
     else:
         owner = entry.dist.name if entry.dist else entry.value
         app.command(entry.name, help=f"(of {owner})")(_unloaded)

@@ -14,7 +14,7 @@ import mishape
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SCENES = sorted(EXAMPLES.glob("*.yaml"))
-ARGUMENTS = {"03_stack_six_views": ["out", "7"], "05_segmentation_pairs": ["out", "2"]}
+ARGUMENTS = {"03_stack_six_views": ["out", "7"], "05_segmentation_pairs": ["out", "2"], "08_generated_field": ["out"]}
 
 
 def test_scenes_and_scripts_come_in_pairs() -> None:

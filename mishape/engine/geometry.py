@@ -77,11 +77,11 @@ def flat_rotation(mesh: Mesh, tilt_deg: float, rng: Generator) -> Points:
     azimuth = rng.uniform(0, 2 * np.pi)
     wanted = np.array([np.cos(azimuth) * np.sqrt(1 - z * z), np.sin(azimuth) * np.sqrt(1 - z * z), z])
     spin = random_rotation(rng)
-    return np.asarray(_shortest_turn(spin @ _long_axis(mesh), wanted) @ spin)
+    return np.asarray(_shortest_turn(spin @ principal_axes(mesh)[0], wanted) @ spin)
 
 
-def _long_axis(mesh: Mesh) -> Points:
-    """Return the first principal axis of the surface's area.
+def principal_axes(mesh: Mesh) -> Points:
+    """Return the principal axes of the surface's area, the longest first: the rows of a (3, 3) rotation.
 
     A triangle's second moment about the surface's middle is A / 12 * (sum of v v^T over its corners + 9 m m^T), with m
     their mean: exact, so the axis does not depend on how the surface is cut into triangles.
@@ -89,7 +89,8 @@ def _long_axis(mesh: Mesh) -> Points:
     areas, corners = mesh.triangles.areas_nm2, mesh.vertices_nm[mesh.faces]
     corners = corners - np.average(corners.mean(axis=1), axis=0, weights=areas)
     points = np.concatenate([*np.moveaxis(corners, 1, 0), 3 * corners.mean(axis=1)])
-    return np.asarray(np.linalg.eigh((points * np.tile(areas, 4)[:, None]).T @ points)[1][:, -1])
+    axes = np.linalg.eigh((points * np.tile(areas, 4)[:, None]).T @ points)[1][:, ::-1].T
+    return np.asarray(axes * np.array([1, 1, np.linalg.det(axes)])[:, None])
 
 
 def _shortest_turn(start: Points, end: Points) -> Points:

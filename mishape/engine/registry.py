@@ -23,6 +23,7 @@ VERBS = {
     "truths": ("measure", "describe"),
     "executors": ("imap",),
     "exporters": ("export",),
+    "models": ("network",),
 }
 """Family -> the verb that its components have (any one of them)."""
 

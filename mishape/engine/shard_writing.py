@@ -53,8 +53,7 @@ class ShardWriter:
                 self.tables.setdefault(name, {})[row] = table
         for said in sample.record["objects"]:
             self._keep_shape(sample, said)
-        for view in sample.scene.views.values():
-            self.inputs.update(used_inputs(view))
+        self.inputs.update(used_inputs(sample.scene))
         self.records.write(canonical(sample.record) + "\n")
 
     def leave_out(self, hole: Hole) -> None:

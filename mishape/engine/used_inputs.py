@@ -1,4 +1,4 @@
-"""Files that the microscopes and detectors of a dataset read: what they held when a shard was made, and do now."""
+"""Files that a dataset's shapes, microscopes and detectors read: what they held when a shard was made, and do now."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from mishape.engine.inputs import input_hash
 
 if TYPE_CHECKING:
     from mishape.engine.dataset import Dataset
-    from mishape.engine.scene import View
+    from mishape.engine.scene import Scene
 
 
-def used_inputs(view: View) -> dict[str, str]:
-    """Return the SHA-256 of each file that a view reads, as the scene names it."""
+def used_inputs(scene: Scene) -> dict[str, str]:
+    """Return the SHA-256 of each file that a scene reads beside its libraries, as it names it."""
+    read = [part for view in scene.views.values() for part in (view.microscope, view.noise)]
     return {
         str(getattr(part, parameter)): input_hash(path)
-        for part in (view.microscope, view.noise)
+        for part in (*read, *(thing.shape for thing in scene.objects))
         if isinstance(part, Component)
         for parameter, path in part.input_files().items()
     }

@@ -1,0 +1,1 @@
+"""What is learned from shapes and images: data sets for training, models, their training, and their measures."""

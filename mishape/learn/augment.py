@@ -1,0 +1,87 @@
+"""Shapes varied at random as they are learned from: turned, mirrored, stretched, bent, relabelled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.random import Generator
+from pydantic import Field
+
+from mishape.engine.component import Flag, Model, Real
+from mishape.engine.types import Points
+
+WAVES = 3
+
+
+class Augmentation(Model):
+    """How much shapes are varied; all at 0 leaves them as they are."""
+
+    mirror: Flag = True
+    """Mirror half of them: chirality carries no information. Default true."""
+    stretch: Real = Field(default=0.1, ge=0, le=0.5)
+    """Standard deviation of the logarithm of each edge's change; 0 to 0.5, default 0.1."""
+    bend: Real = Field(default=0.05, ge=0, le=0.2)
+    """Standard deviation of a smooth shift across the longest edge, as a share of the box; 0 to 0.2, default 0.05."""
+    jitter_nm: Real = Field(default=4.0, ge=0, le=50)
+    """Standard deviation of one error of the boundary for each time a shape is drawn, nm; 0 to 50, default 4: a quarter
+    of a voxel of 16 nm."""
+
+
+@dataclass(frozen=True)
+class Variation:
+    """One variation: where places of the varied shape come from in the shape's own box, and what distances become.
+
+    Parameters
+    ----------
+    flips
+        (3,) signs of the axes.
+    stretch
+        (3,) edges of the varied box over those of the shape's.
+    waves, phases
+        (3, WAVES) of a smooth shift along each axis, in half edges of the box.
+    offset_nm
+        Added to distances.
+    """
+
+    flips: Points
+    stretch: Points
+    waves: Points
+    phases: Points
+    offset_nm: float
+
+    @classmethod
+    def none(cls) -> Self:
+        """Return what changes nothing."""
+        return cls(np.ones(3), np.ones(3), np.zeros((3, WAVES)), np.zeros((3, WAVES)), 0.0)
+
+    @classmethod
+    def draw(cls, plan: Augmentation, rng: Generator) -> Self:
+        """Draw a variation.
+
+        A box along principal axes has no front and no right: turns by half about each axis are always drawn, and a
+        mirror image where it is asked for.
+        """
+        flips = rng.choice([-1.0, 1.0], 3)
+        if not plan.mirror:
+            flips[2] *= flips.prod()
+        stretch = np.exp(plan.stretch * rng.standard_normal(3))
+        waves = plan.bend * rng.standard_normal((3, WAVES)) / np.arange(1, WAVES + 1)
+        offset_nm = plan.jitter_nm * float(rng.standard_normal())
+        return cls(flips, stretch, waves, rng.uniform(0, 2 * np.pi, (3, WAVES)), offset_nm)
+
+    def source(self, places: Points) -> Points:
+        """Return where (n, 3) places of the varied shape lie in the shape's own box."""
+        return np.asarray((places + self._shift(places)) * self.flips)
+
+    def forward(self, own: Points) -> Points:
+        """Return where (n, 3) places of the shape's own box go: the inverse of `source`."""
+        places = own * self.flips
+        return np.asarray(places - self._shift(places))
+
+    def _shift(self, places: Points) -> Points:
+        """Return shifts across the longest edge that depend on the place along it alone: sections keep their form."""
+        along = places[:, :1] * np.arange(1, WAVES + 1) * np.pi / 2
+        across = [(self.waves[axis] * np.sin(along + self.phases[axis])).sum(axis=1) for axis in (1, 2)]
+        return np.stack([np.zeros(len(places)), *across], axis=1)

@@ -1,0 +1,1 @@
+"""Networks that learn shapes, each a component of the family ``models``."""

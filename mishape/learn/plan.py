@@ -1,0 +1,157 @@
+"""What a training is asked for: a YAML file of data, model and steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
+
+from pydantic import Field, ValidationError
+
+from mishape.engine.component import Model, PluginField, Real, Whole
+from mishape.engine.errors import SpecError
+from mishape.engine.library import Library, open_library
+from mishape.engine.packaged import packaged_libraries
+from mishape.engine.scene import Format
+from mishape.engine.yaml_marks import Source, parse
+from mishape.learn.augment import Augmentation
+
+if TYPE_CHECKING:
+    from mishape.learn.shape_data import Sampling
+
+
+class ShapeModel(Protocol):
+    """A model of shapes: a component of the family ``models``."""
+
+    @property
+    def kind(self) -> str: ...
+    def sampling(self, points: int) -> Sampling:
+        """Return how shapes are shown to it, by so many points."""
+        ...
+
+    @property
+    def numbers(self) -> int:
+        """How many latent numbers a shape has."""
+        ...
+
+    def network(self) -> Any:
+        """Return a torch module with new weights."""
+        ...
+
+
+class Distribution(Protocol):
+    """A model of the latent numbers of shapes: a component of the family ``models``."""
+
+    @property
+    def kind(self) -> str: ...
+    def network(self, numbers: int) -> Any:
+        """Return a torch module for so many numbers, with new weights."""
+        ...
+
+
+class ShapesPlan(Model):
+    """Which shapes are learned."""
+
+    libraries: tuple[str, ...] = Field(min_length=1)
+    """Library folders or packaged libraries; relative paths start at the file's folder."""
+    held_out: tuple[str, ...] = ()
+    """Folds that nothing is learned of; default none."""
+    validation: tuple[str, ...] = ()
+    """Folds that stopping and choosing are judged by, and nothing is learned of. Default none: the last step counts."""
+    augmentation: Augmentation = Augmentation()
+    """How shapes are varied."""
+
+
+class StepsPlan(Model):
+    """How long and how fast is learned."""
+
+    steps: Whole = Field(default=4000, ge=1, le=10_000_000)
+    """Steps of the optimiser; default 4000."""
+    batch: Whole = Field(default=16, ge=1, le=4096)
+    """Shapes in a step, over all processes; default 16."""
+    points: Whole = Field(default=1024, ge=16, le=1_000_000)
+    """Points of each shape in a step; default 1024."""
+    learning_rate: Real = Field(default=1.5e-3, gt=0, le=1)
+    """Highest rate; default 0.0015."""
+    schedule: Literal["cosine", "constant"] = "cosine"
+    """How the rate goes: ``cosine``, the default, rises over the first steps and falls by half a cosine."""
+    weight_decay: Real = Field(default=1e-4, ge=0, le=1)
+    """Of the optimiser, AdamW; at 0 it is Adam. Default 0.0001."""
+    largest_gradient: Real | None = Field(default=1.0, gt=0)
+    """Norm to which a larger gradient is cut; null for none. Default 1."""
+    check_every: Whole = Field(default=250, ge=1)
+    """Steps between checkpoints, each with its validation; default 250."""
+    patience: Whole = Field(default=0, ge=0)
+    """Stop after so many validations without a better one; 0, the default, never."""
+
+
+class PriorPlan(Model):
+    """How the distribution of shapes is learned, once a model of shapes is there."""
+
+    model: Annotated[Distribution, PluginField("models")]
+    """The distribution, by its kind."""
+    variations: Whole = Field(default=64, ge=1, le=100_000)
+    """How often each whole shape is varied and encoded; default 64."""
+    training: StepsPlan = StepsPlan(steps=8000, batch=256, learning_rate=1e-3, check_every=2000)
+    """How long; `points` has no meaning here."""
+
+
+class LearnPlan(Model):
+    """What a training is asked for."""
+
+    mishape: Format
+    """Version of the format; 1."""
+    seed: Whole = Field(default=0, ge=0, lt=2**63)
+    """Of weights, order and variations; default 0."""
+    shapes: ShapesPlan
+    """What is learned."""
+    model: Annotated[ShapeModel, PluginField("models")]
+    """The network, by its kind."""
+    training: StepsPlan = StepsPlan()
+    """How long."""
+    prior: PriorPlan | None = None
+    """The distribution of what the model makes of shapes; default none: shapes are reconstructed, not drawn."""
+
+
+def load_plan(path: Path, libraries: Sequence[str] = ()) -> tuple[LearnPlan, list[Library]]:
+    """Read a training's YAML file and open its libraries.
+
+    Parameters
+    ----------
+    libraries
+        Names or paths that stand in for those of the file.
+
+    Raises
+    ------
+    SpecError
+        With file, line and column of every complaint.
+    LibraryError
+        If a library is damaged.
+    """
+    try:
+        document, source = parse(path.read_text(encoding="utf-8"), str(path))
+    except FileNotFoundError:
+        raise SpecError(f"training file {str(path)!r} does not exist: give the path of a YAML file") from None
+    except (OSError, ValueError) as error:
+        raise SpecError(f"training file {str(path)!r} cannot be read: {error}") from None
+    plan = _validated(document, source, path)
+    if libraries:
+        return plan, [open_library(name) for name in libraries]
+    return plan, [_opened(name, number, source, path) for number, name in enumerate(plan.shapes.libraries)]
+
+
+def _validated(document: Any, source: Source, path: Path) -> LearnPlan:
+    try:
+        return LearnPlan.model_validate(document, context={"folder": path.resolve().parent})
+    except ValidationError as error:
+        lines = error.errors(include_url=False)
+        places = [(tuple(part for part in line["loc"] if part != "[key]"), line["msg"]) for line in lines]
+        raise SpecError([source.complaint(place, text) for place, text in places]) from None
+
+
+def _opened(name: str, number: int, source: Source, path: Path) -> Library:
+    place = name if name in packaged_libraries() else path.resolve().parent / name
+    if place != name and not Path(place).is_dir():
+        text = f"library {name!r} is neither packaged nor a folder: {str(place)!r} does not exist"
+        raise SpecError(source.complaint(("shapes", "libraries", number), text))
+    return open_library(place)

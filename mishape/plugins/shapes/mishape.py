@@ -1,0 +1,95 @@
+"""Shapes drawn from a learned prior."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+from numpy.random import Generator
+from pydantic import Field, PrivateAttr
+
+from mishape.engine.component import Component, Real, Whole
+from mishape.engine.errors import MishapeError, ShapeError
+from mishape.engine.needs import needs
+from mishape.engine.types import Shape
+from mishape.engine.wording import problem, suggestion
+
+DEFAULT, FILE = "urocell", "prior.safetensors"
+TRIES = 20
+"""Draws until one is a shape."""
+
+
+class Mishape(Component):
+    """Mitochondria drawn from a prior that was learned from electron microscopy, by `mishape learn train`.
+
+    A shape's size is drawn with it, or given.
+    """
+
+    kind: Literal["mishape"] = "mishape"
+    weights: str = DEFAULT
+    """Installed weights by name, or path of a prior.safetensors; relative paths start at the scene file's folder.
+    Default urocell: the distribution mishape-weights-urocell, CC BY-NC-SA 4.0."""
+    resolution: Whole = Field(default=65, ge=17, le=513)
+    """Corners of the lattice that surfaces are found on, along the longest edge; 17 to 513, default 65."""
+    longest_nm: Real | None = Field(default=None, gt=20, le=1e6)
+    """Longest edge of every shape, nm; default none: drawn with the shape."""
+    _place: Path = PrivateAttr()
+    _installed: bool = PrivateAttr(default=False)
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Find the weights while the scene file's folder is known."""
+        try:
+            needs("torch", "learn")
+            needs("safetensors", "learn")
+        except MishapeError as error:
+            raise problem(str(error)) from None
+        installed = installed_weights()
+        self._installed = self.weights in installed
+        if self._installed:
+            self._place = installed[self.weights]()
+            return
+        self._place = (Path((context or {}).get("folder") or ".") / self.weights).resolve()
+        if not self._place.is_file() and self.weights == DEFAULT:
+            raise problem("the default weights are not installed: pip install mishape-weights-urocell")
+        if not self._place.is_file():
+            known = suggestion(self.weights, installed)
+            raise problem(f"weights {self.weights!r} are neither installed nor a file: {known}")
+
+    def input_files(self) -> Mapping[str, Path]:
+        """Return the file of weights, by parameter; what is installed is known by its distribution's version."""
+        return {} if self._installed else {"weights": self._place}
+
+    def keys(self) -> None:
+        """Return None: every draw is a new shape."""
+
+    def sample(self, rng: Generator, id: str | None) -> Shape:
+        """Draw a shape."""
+        from mishape.learn.prior import load_prior
+
+        prior = load_prior(self._place, self._place.stat().st_mtime_ns)
+        name = f"mishape-{rng.bytes(8).hex()}"
+        for _ in range(TRIES):
+            latent, edges_nm = prior.draw(rng)
+            if self.longest_nm is not None:
+                edges_nm = edges_nm * (self.longest_nm / edges_nm.max())
+            try:
+                return prior.shape(latent, edges_nm, self.resolution, name)
+            except ShapeError as error:
+                last = error
+        raise ShapeError(f"weights {self.weights!r}: {TRIES} draws in a row are no shapes ({last}): train them longer")
+
+
+def installed_weights() -> dict[str, Callable[[], Path]]:
+    """Return what gives the file of weights, by name, of each installed distribution (group ``mishape.weights``)."""
+    return {entry.name: partial(_file_of, entry) for entry in entry_points(group="mishape.weights")}
+
+
+def _file_of(entry: EntryPoint) -> Path:
+    spec = find_spec(entry.value)
+    if spec is None or not spec.submodule_search_locations:
+        raise problem(f"weights {entry.name!r} are broken: their package {entry.value!r} is missing, install it again")
+    return Path(spec.submodule_search_locations[0]) / FILE

@@ -1,0 +1,254 @@
+"""Trainings that are tiny but whole: steps, checkpoints, weights, shapes drawn from them, and what goes wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import trimesh
+import yaml
+
+import mishape
+from mishape.engine.geometry import check_watertight
+from mishape.plugins.shapes.implicit import Implicit
+from tests.conftest import Run
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("safetensors")
+
+from mishape.learn.tensors import WeightsError, read_tensors, write_tensors  # noqa: E402 -- needs torch
+
+PLAN: dict[str, Any] = {
+    "mishape": 1,
+    "seed": 3,
+    "shapes": {"libraries": ["beans"], "held_out": ["c"], "validation": ["b"]},
+    "model": {"kind": "grid_vae", "cells": [4, 2, 2], "channels": 2, "width": 16, "lattice": [24, 12, 12]},
+    "training": {"steps": 40, "batch": 4, "points": 256, "check_every": 10, "learning_rate": 0.004},
+    "prior": {
+        "model": {"kind": "flow", "width": 32, "blocks": 1, "steps": 5},
+        "variations": 4,
+        "training": {"steps": 60, "batch": 32, "learning_rate": 0.003, "check_every": 30},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a library of ellipsoids, a plan, and what was trained by it."""
+    folder = tmp_path_factory.mktemp("learn")
+    rng = np.random.default_rng(0)
+    shapes = []
+    for number in range(14):
+        axes = np.sort(rng.uniform(120, 500, 3))[::-1].tolist()
+        solid = Implicit(form="ellipsoid", semi_axes_nm=tuple(axes)).sample(rng, None)
+        shapes.append(mishape.Shape(f"bean{number}", solid.surface, fold="aaaaabc"[number % 7], licence="CC0"))
+    mishape.write_library(folder / "beans", shapes, {"name": "beans", "source": "", "licence": "", "citation": ""})
+    (folder / "plan.yaml").write_text(yaml.safe_dump(PLAN))
+    train(folder, "run")
+    return folder
+
+
+def train(folder: Path, out: str, **changes: Any) -> subprocess.CompletedProcess[str]:
+    """Train in a process of its own."""
+    (folder / f"{out}.yaml").write_text(yaml.safe_dump({**PLAN, **changes}))
+    command = [sys.executable, "-m", "mishape", "learn", "train", f"{out}.yaml", "-o", out, "--progress", "none"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_a_training_learns(trained: Path) -> None:
+    lines = [json.loads(line) for line in (trained / "run/metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [10, 20, 30, 40]
+    assert lines[-1]["loss"] < 0.6
+    assert lines[-1]["score"] > 0.75
+    tensors, about = read_tensors(trained / "run/prior.safetensors")
+    assert about["folds"] == ["a"]
+    assert about["held_out"] == ["c"]
+    assert about["licences"] == ["CC0"]
+    assert about["model"]["cells"] == [4, 2, 2]
+    assert len(about["data_sha256"]) == 64
+    assert tensors["distribution.mean"].shape == (4 * 2 * 2 * 2 + 3,)
+
+
+def test_a_training_goes_on_to_the_same_weights(trained: Path) -> None:
+    """Stopped after 20 of 40 steps, and at the last checkpoint: the same bytes as at once."""
+    shutil.copytree(trained / "run", trained / "again")
+    shutil.rmtree(trained / "again/prior")
+    (trained / "again/prior.safetensors").unlink()
+    train(trained, "again")
+    assert (trained / "again/prior.safetensors").read_bytes() == (trained / "run/prior.safetensors").read_bytes()
+    from mishape.learn.plan import load_plan
+    from mishape.learn.shape_training import train_shapes
+
+    class Stop(Exception):
+        pass
+
+    def stop_at_20(step: str, done: int, total: int) -> None:
+        if total == 40 and done == 25:
+            raise Stop
+
+    plan, libraries = load_plan(trained / "plan.yaml")
+    with pytest.raises(Stop):
+        train_shapes(plan, libraries, trained / "halved", report=stop_at_20)
+    assert len((trained / "halved/metrics.jsonl").read_text().splitlines()) == 2
+    train(trained, "halved")
+    for name in ("weights", "prior"):
+        whole, halved = ((trained / run / f"{name}.safetensors").read_bytes() for run in ("run", "halved"))
+        assert whole == halved
+
+
+def test_two_processes_train_as_one(trained: Path) -> None:
+    """Each takes half of a batch, and gradients are averaged (gloo)."""
+    plan = {key: value for key, value in PLAN.items() if key != "prior"} | {
+        "training": {**PLAN["training"], "steps": 6}
+    }
+    train(trained, "one", prior=None, training=plan["training"])
+    run = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29517"]
+    (trained / "two.yaml").write_text(yaml.safe_dump(plan))
+    command = [*run, "-m", "mishape", "learn", "train", "two.yaml", "-o", "two", "--progress", "none"]
+    done = subprocess.run(
+        command, cwd=trained, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=300,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    # Latent noise is drawn by each process: the divergence in the loss is of the same size, not the same.
+    one, two = (read_tensors(trained / name / "weights.safetensors")[0] for name in ("one", "two"))
+    assert {*one} == {*two}
+    apart = max(float((one[name] - two[name]).abs().max()) for name in one)
+    assert apart < 0.02
+
+
+@pytest.fixture
+def scene(trained: Path, folder: Path, sphere_scene: dict[str, Any]) -> dict[str, Any]:
+    """A scene of drawn shapes."""
+    shape = {"kind": "mishape", "weights": str(trained / "run/prior.safetensors"), "resolution": 33}
+    return {**sphere_scene, "objects": [{"shape": shape, "labeler": {"kind": "surface", "density_per_um2": 200}}]}
+
+
+def test_shapes_are_drawn_in_a_scene(run: Run, scene: dict[str, Any]) -> None:
+    """Closed, of one part, each its own, with the licence of what they were learned from; the same bytes by workers."""
+    Path("scene.yaml").write_text(yaml.safe_dump(scene))
+    code, _, err = run("generate", "scene.yaml", "-o", "d", "--workers", "1", "--progress", "none")
+    assert code == 0, err
+    code, _, err = run("generate", "scene.yaml", "-o", "two", "--workers", "2", "--progress", "none")
+    assert code == 0, err
+    one, two = (mishape.open_dataset(name) for name in ("d", "two"))
+    for first, second in zip(one, two, strict=True):
+        np.testing.assert_array_equal(first["epi.image"], second["epi.image"])
+    ids = [record["objects"][0]["shape_id"] for record in one.records()]
+    assert len({*ids}) == 5
+    assert {record["objects"][0]["licence"] for record in one.records()} == {"CC0"}
+    spec = mishape.load_spec(scene)
+    for number in range(5):
+        (shape,) = mishape.simulate(spec.scene(number)).sources.values()
+        check_watertight(shape.surface, shape.id)
+        assert trimesh.Trimesh(shape.surface.vertices_nm, shape.surface.faces, process=False).body_count == 1
+
+
+def test_the_size_may_be_given(scene: dict[str, Any]) -> None:
+    scene["objects"][0]["shape"]["longest_nm"] = 1234.0
+    (shape,) = mishape.simulate(mishape.load_spec(scene).scene(0)).sources.values()
+    low, high = shape.bounds_nm
+    assert 1000 < (high - low).max() <= 1234
+
+
+WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
+    "missing": (lambda file: file.unlink(), "are neither installed nor a file"),
+    "truncated": (lambda file: os.truncate(file, 4000), "are damaged or no safetensors file"),
+    "no weights": (lambda file: file.write_bytes(b"\x80\x04pickle" * 100), "are damaged or no safetensors file"),
+    "of the autoencoder alone": (
+        lambda file: shutil.copy(file.with_name("weights.safetensors"), file),
+        "are of something else than a prior of shapes",
+    ),
+    "of another size": (lambda file: rewritten(file, {"width": 32}), "size mismatch"),
+    "of an unknown model": (lambda file: rewritten(file, {"kind": "none_such"}), "unknown model kind 'none_such'"),
+}
+
+
+def rewritten(file: Path, changes: dict[str, Any]) -> None:
+    tensors, about = read_tensors(file)
+    write_tensors(file, tensors, {**about, "model": {**about["model"], **changes}})
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_weights(name: str, run: Run, trained: Path, scene: dict[str, Any]) -> None:
+    damage, said = WRONG[name]
+    shutil.copytree(trained / "run", "run")
+    damage(Path("run/prior.safetensors"))
+    scene["objects"][0]["shape"]["weights"] = "run/prior.safetensors"
+    Path("scene.yaml").write_text(yaml.safe_dump(scene))
+    code, _, err = run("generate", "scene.yaml", "-o", "d", "--workers", "1", "--progress", "none")
+    assert code in (1, 2)
+    assert said in " ".join(err.split())
+    assert "Traceback" not in err
+
+
+def test_weights_without_our_words_are_refused(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    save_file({"a": torch.zeros(3)}, tmp_path / "x.safetensors")
+    with pytest.raises(WeightsError, match="do not say what they are of: mishape did not write them"):
+        read_tensors(tmp_path / "x.safetensors")
+
+
+PLANS: dict[str, tuple[dict[str, Any], str]] = {
+    "too few": ({"shapes": {"libraries": ["beans"], "held_out": ["a"]}}, "4 shape(s) to learn from, of 14: at least 8"),
+    "no library": ({"shapes": {"libraries": ["peas"]}}, "shapes.libraries[0]: library 'peas' is neither packaged nor"),
+    "no model": ({"model": {"kind": "grid_vea"}}, "unknown model kind 'grid_vea': did you mean 'grid_vae'?"),
+    "wrong number": ({"training": {"steps": 0}}, "training.steps: "),
+    "unknown key": ({"trainings": {}}, "trainings: "),
+}
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_wrong_plans(name: str, run: Run, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    changes, said = PLANS[name]
+    monkeypatch.chdir(trained)
+    Path("bad.yaml").write_text(yaml.safe_dump({**PLAN, **changes}))
+    code, _, err = run("learn", "train", "bad.yaml", "-o", "bad", "--progress", "none")
+    assert code in (1, 2)
+    assert said in " ".join(err.split()), err
+    assert not Path("bad").exists()
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps(run: Run, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mishape.learn.models.grid_network import GridNetwork
+
+    loss = GridNetwork.loss
+    calls = []
+
+    def broken(self: Any, batch: Any, generator: Any) -> Any:
+        calls.append(0)
+        found, numbers = loss(self, batch, generator)
+        return found * (float("nan") if len(calls) == 14 else 1.0), numbers
+
+    monkeypatch.chdir(trained)
+    monkeypatch.setattr(GridNetwork, "loss", broken)
+    code, _, err = run("learn", "train", "plan.yaml", "-o", "nan", "--progress", "none")
+    assert code == 1
+    assert "step 13: the loss is nan, the norm of its gradient nan: training stopped, the last good checkpoint" in err
+    kept = (trained / "nan/checkpoint.safetensors").read_bytes()
+    tensors, about = read_tensors(trained / "nan/checkpoint.safetensors")
+    assert about["progress"]["step"] == 10
+    assert all(bool(torch.isfinite(value).all()) for value in tensors.values())
+    monkeypatch.undo()
+    assert kept == (trained / "nan/checkpoint.safetensors").read_bytes()
+
+
+def test_another_training_s_folder_is_refused(run: Run, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(trained)
+    Path("other.yaml").write_text(yaml.safe_dump({**PLAN, "seed": 4}))
+    before = Path("run/checkpoint.safetensors").read_bytes()
+    code, _, err = run("learn", "train", "other.yaml", "-o", "run", "--progress", "none")
+    assert code == 1
+    assert "'run' holds another training: give another folder, or the same file" in err
+    assert Path("run/checkpoint.safetensors").read_bytes() == before
