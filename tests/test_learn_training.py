@@ -154,6 +154,18 @@ def test_shapes_are_drawn_in_a_scene(run: Run, scene: dict[str, Any]) -> None:
         assert trimesh.Trimesh(shape.surface.vertices_nm, shape.surface.faces, process=False).body_count == 1
 
 
+def test_a_dataset_knows_the_weights_that_made_it(run: Run, trained: Path, scene: dict[str, Any]) -> None:
+    shutil.copy(trained / "run/prior.safetensors", "prior.safetensors")
+    scene["objects"][0]["shape"]["weights"] = "prior.safetensors"
+    Path("scene.yaml").write_text(yaml.safe_dump(scene))
+    assert run("generate", "scene.yaml", "-o", "d", "--workers", "1", "--progress", "none")[0] == 0
+    assert run("verify", "d")[0] == 0
+    rewritten(Path("prior.safetensors"), {"kl_weight": 0.5})
+    code, _, err = run("verify", "d")
+    assert code == 1
+    assert "input file 'prior.safetensors' holds something else now" in err
+
+
 def test_the_size_may_be_given(scene: dict[str, Any]) -> None:
     scene["objects"][0]["shape"]["longest_nm"] = 1234.0
     (shape,) = mishape.simulate(mishape.load_spec(scene).scene(0)).sources.values()

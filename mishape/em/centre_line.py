@@ -34,11 +34,14 @@ class CentreLine:
         Twice the median distance from the line to the surface.
     branches
         Stretches between free ends and forks: 1 for a rod, 3 for a Y; rings count too.
+    thickness_variation
+        Standard deviation of that distance along the line, over its mean.
     """
 
     length_nm: float
     thickness_nm: float
     branches: int
+    thickness_variation: float
 
 
 def centre_line(field: SampledField, mesh: Mesh) -> CentreLine:
@@ -59,8 +62,9 @@ def centre_line(field: SampledField, mesh: Mesh) -> CentreLine:
     graph = _Graph(points, cKDTree(voxels).query_pairs(NEIGHBOURS, output_type="ndarray"))
     graph.prune(radius)
     beyond = _beyond_ends(points, graph, surface)
-    thickness = 2 * float(np.median(radius[graph.alive]))
-    return CentreLine(graph.straightened_nm() + beyond, thickness, graph.branches)
+    along = radius[graph.alive]
+    variation = float(along.std() / along.mean())
+    return CentreLine(graph.straightened_nm() + beyond, 2 * float(np.median(along)), graph.branches, variation)
 
 
 def _thinned(field: SampledField) -> tuple[Points, NDArray[np.int64]]:
