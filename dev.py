@@ -8,7 +8,8 @@
     python3 dev.py env              only make or update the environment
 
 The environment is `.venv` in the clone: made on the first call with uv where it is installed, else with venv and pip,
-and updated when pyproject.toml or constraints.txt change. It holds the default weights too, of `weights/`. PIP_* and UV_* variables of the environment apply as usual.
+and updated when pyproject.toml or constraints.txt change. It holds the default weights too, of `weights/`. PIP_* and
+UV_* variables of the environment apply as usual.
 """
 
 from __future__ import annotations

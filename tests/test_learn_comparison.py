@@ -8,15 +8,19 @@ import pytest
 from mishape.engine.geometry import random_rotation
 from mishape.engine.library import open_library
 from mishape.engine.types import Points
-from mishape.learn.comparison import Distances, chamfer, cloud, earth_mover, interval
+from mishape.learn.comparison import Distances, both, chamfer, cloud, handedness, interval
 
 
 def line(rng: np.random.Generator, centre: float) -> Points:
     return centre + rng.normal(0, 1, (1, 1))
 
 
-def apart(one: Points, other: Points) -> float:
-    return float(np.abs(one - other).sum())
+def apart(one: Points, other: Points) -> dict[str, float]:
+    return {"along the line": float(np.abs(one - other).sum())}
+
+
+def between(real: list[Points], made: list[Points]) -> Distances:
+    return Distances.between(real, made, apart)["along the line"]
 
 
 def test_a_turned_or_mirrored_shape_is_the_same_shape() -> None:
@@ -35,16 +39,13 @@ def test_the_earth_mover_knows_how_many_are_where() -> None:
     """Two clumps with 3 and 1 of 4 points, against 2 and 2: one point moves by 1; nearest points do not tell."""
     one = np.array([[1.0, 0, 0]] * 3 + [[0.0, 0, 0]])
     two = np.array([[1.0, 0, 0]] * 2 + [[0.0, 0, 0]] * 2)
-    assert earth_mover(one, two) == pytest.approx(0.25)
-    assert chamfer(one, two) == 0
+    assert both(one, two) == pytest.approx({"chamfer": 0, "earth_mover": 0.25})
+    assert both(one, two * [-1, 1, 1]) == pytest.approx({"chamfer": 0, "earth_mover": 0.25})
 
 
 def test_sets_of_one_distribution_are_not_told_apart() -> None:
     rng = np.random.default_rng(1)
-    found = [
-        Distances.between([line(rng, 0) for _ in range(20)], [line(rng, 0) for _ in range(20)], apart)
-        for _ in range(40)
-    ]
+    found = [between([line(rng, 0) for _ in range(20)], [line(rng, 0) for _ in range(20)]) for _ in range(40)]
     assert np.mean([sets.nearest_accuracy() for sets in found]) == pytest.approx(0.5, abs=0.05)
     values = [sets.permuted(rng, 100) for sets in found]
     assert 0.3 < np.mean(values) < 0.75
@@ -52,7 +53,7 @@ def test_sets_of_one_distribution_are_not_told_apart() -> None:
 
 def test_sets_that_lie_apart_are_told_apart() -> None:
     rng = np.random.default_rng(2)
-    sets = Distances.between([line(rng, 0) for _ in range(12)], [line(rng, 30) for _ in range(12)], apart)
+    sets = between([line(rng, 0) for _ in range(12)], [line(rng, 30) for _ in range(12)])
     assert sets.nearest_accuracy() == 1
     assert sets.permuted(rng, 200) == pytest.approx(1 / 201)
     assert sets.minimum_matching > 20
@@ -62,7 +63,7 @@ def test_sets_that_lie_apart_are_told_apart() -> None:
 def test_copies_are_nearest_to_what_they_copy() -> None:
     rng = np.random.default_rng(3)
     real = [line(rng, 0) for _ in range(10)]
-    sets = Distances.between(real, [one + 1e-6 for one in real], apart)
+    sets = between(real, [one + 1e-6 for one in real])
     assert sets.nearest_accuracy() == 0
     assert sets.coverage == 1
 
@@ -72,3 +73,20 @@ def test_an_interval_holds_the_mean() -> None:
     low, high = interval(rng.normal(3, 1, 100).tolist(), rng)
     assert low < 3 < high
     assert high - low == pytest.approx(4 * 0.1, rel=0.3)
+
+
+def test_handedness_is_seen_where_there_is_any() -> None:
+    """Left-handed corkscrews are like one another, not like right-handed ones; a mixture of both carries none."""
+    rng = np.random.default_rng(5)
+
+    def corkscrew(hand: int) -> Points:
+        along = np.linspace(0, 1, 200)
+        turn = 3 * np.pi * along + rng.uniform(0, 0.3)
+        screw = np.stack([along - 0.5, 0.2 * np.cos(turn), hand * 0.2 * np.sin(turn)], axis=1)
+        return np.asarray(screw + rng.normal(0, 0.005, screw.shape))
+
+    share, p = handedness([corkscrew(1) for _ in range(12)])
+    assert share == 1
+    assert p < 0.001
+    share, p = handedness([corkscrew(int(hand)) for hand in rng.choice([-1, 1], 12)])
+    assert p > 0.01

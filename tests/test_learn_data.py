@@ -9,22 +9,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mishape.engine.dataset import open_dataset
+from mishape.engine.errors import DatasetError, LibraryError
 from mishape.engine.geometry import random_rotation
 from mishape.engine.library import open_library
 from mishape.engine.types import Points
 from mishape.plugins.shapes.implicit import Implicit
+from tests.small_datasets import made as made_dataset
 
 torch = pytest.importorskip("torch")
 
 from mishape.learn.augment import Augmentation, Variation  # noqa: E402 -- what is below needs torch
 from mishape.learn.frames import MARGIN, Frame, lattice  # noqa: E402
+from mishape.learn.origins import Procedural, made, of_library, origin  # noqa: E402
+from mishape.learn.samples import LiveDataset, StoredDataset  # noqa: E402
 from mishape.learn.shape_data import Sampling, ShapeDataset, Target  # noqa: E402
-from mishape.learn.solids import Solid, of_folds, solid_of, solids_of  # noqa: E402
+from mishape.learn.solids import Solid, of_folds, solid_of  # noqa: E402
 
 
 @pytest.fixture(scope="module")
 def solids() -> list[Solid]:
-    return solids_of(open_library("neuropil"))
+    return [*of_library(open_library("neuropil")).solids]
 
 
 def test_a_frame_fits_its_shape_whatever_its_pose(solids: list[Solid]) -> None:
@@ -58,6 +63,8 @@ def test_a_variation_goes_forth_and_back(seed: int) -> None:
     variation = Variation.draw(Augmentation(bend=0.2), rng)
     places = rng.uniform(-1, 1, (50, 3))
     np.testing.assert_allclose(variation.source(variation.forward(places)), places, atol=1e-12)
+    swollen = Variation.draw(Augmentation(bend=0.2, warp=0.3, scale=(0.7, 2.5)), rng)
+    np.testing.assert_allclose(swollen.source(swollen.forward(places)), places, atol=1e-12)
     proper = Variation.draw(Augmentation(mirror=False), rng)
     assert proper.flips.prod() == 1
 
@@ -107,7 +114,7 @@ def test_what_a_border_cuts_is_not_seen(mishape_data: Path, tmp_path: Path) -> N
 
     volume = mishape_data / "urocell/mito_instance/fib1-1-0-3.nii.gz"
     library = prepare([str(volume)], tmp_path / "d", Making(voxel_nm=(16, 16, 15)), Origin())
-    cut = [solid for solid in solids_of(library) if not solid.is_whole]
+    cut = [solid for solid in of_library(library).solids if not solid.is_whole]
     assert (len(library), len(cut)) == (16, 12)
     for solid in cut:
         target = Target.fitted(solid, Frame.principal(solid.mesh), Variation.none())
@@ -116,7 +123,7 @@ def test_what_a_border_cuts_is_not_seen(mishape_data: Path, tmp_path: Path) -> N
         assert seen.any()
         assert not seen.all()
         assert seen[target.distance_nm(places) < -20].all()
-    whole = next(solid for solid in solids_of(library) if solid.is_whole)
+    whole = next(solid for solid in of_library(library).solids if solid.is_whole)
     assert whole.weight == library[whole.id].inclusion_weight
 
 
@@ -126,3 +133,88 @@ def test_folds(solids: list[Solid]) -> None:
     named = [replace(solid, fold="ab"[number % 2]) for number, solid in enumerate(solids)]
     assert len(of_folds(named, folds=["a"])) == 3
     assert len(of_folds(named, without=["a"])) == 2
+
+
+def test_sizes_and_thickness_vary(solids: list[Solid]) -> None:
+    """Sizes between the two that are given; thickness along the longest edge, by exactly what is told."""
+    rng = np.random.default_rng(5)
+    plan = Augmentation(stretch=0, bend=0, jitter_nm=0, scale=(0.7, 2.5))
+    sizes = [Variation.draw(plan, rng).stretch for _ in range(200)]
+    assert all(np.ptp(size) == 0 for size in sizes)
+    assert 0.7 <= min(size[0] for size in sizes) < 0.75
+    assert 2.3 < max(size[0] for size in sizes) <= 2.5
+    warped = Variation.draw(Augmentation(stretch=0, bend=0, jitter_nm=0, warp=0.3), rng)
+    target = Target.fitted(solids[0], Frame.principal(solids[0].mesh), warped)
+    on_surface = target.box.places(warped.forward(target.own.places(solids[0].mesh.vertices_nm)) * target.own.half_nm)
+    assert np.abs(target.distance_nm(on_surface)).max() < 40
+    straight = np.stack([np.linspace(-1, 1, 50), np.full(50, 0.5), np.full(50, 0.5)], axis=1)
+    np.testing.assert_allclose(warped.source(straight)[:, 1] * warped.width(straight), 0.5 * warped.flips[1])
+    assert np.ptp(warped.width(straight)) > 0.05
+
+
+@pytest.mark.parametrize("scale", [[2.0, 1.0], [0.0, 1.0], [1.0, 1000.0]])
+def test_sizes_in_the_wrong_order_are_refused(scale: list[float]) -> None:
+    with pytest.raises(ValueError, match=r"least and largest size are from 0\.01 to 100, in this order"):
+        Augmentation.model_validate({"scale": scale})
+
+
+def test_procedural_shapes_are_learned_from_and_never_drawn() -> None:
+    parts = [
+        Procedural.model_validate({"shape": {"kind": "tube", "preset": "sekh2021"}, "count": 2}),
+        Procedural.model_validate(
+            {"shape": {"kind": "tube", "length_nm": 6000, "radius_nm": 150, "branches": 4}, "count": 1}
+        ),
+    ]
+    solids = made(parts, seed=1)
+    assert len(solids) == 3
+    assert not any(solid.is_whole for solid in solids)
+    for one, again in zip(solids, made(parts, seed=1), strict=True):
+        np.testing.assert_array_equal(one.mesh.vertices_nm, again.mesh.vertices_nm)
+        inner = one.mesh.vertices_nm.mean(axis=0)
+        assert np.abs(one.distance_nm(one.mesh.vertices_nm)).max() < 60
+        assert one.distance_nm(inner[None] + 1e5) > 0
+
+
+def test_a_dataset_gives_the_shapes_that_it_shows(tmp_path: Path) -> None:
+    """Once each, by split: of a library, and made ones that a truth asked for; else it says what to do."""
+    split = {"splits": {"train": 0.5, "test": 0.5}, "shard_size": 2}
+    found = origin(made_dataset(tmp_path / "real", samples=6, dataset=split))
+    assert found.name == "real"
+    assert found.licences == {"CC-BY-4.0"}
+    assert {solid.fold for solid in found.solids} == {"train", "test"}
+    assert len({solid.id for solid in found.solids}) == len(found.solids) <= 5
+    tubes = [{"shape": {"kind": "tube", "preset": "sekh2021"}}]
+    kept = origin(made_dataset(tmp_path / "kept", objects=tubes, truths={"occupancy": {"points": 100}}))
+    assert len(kept.solids) == 4
+    with pytest.raises(LibraryError, match="made shapes are kept if the truth occupancy is asked for"):
+        origin(made_dataset(tmp_path / "gone", objects=tubes))
+
+
+def test_samples_live_and_on_disk_are_the_same(tmp_path: Path) -> None:
+    folder = made_dataset(tmp_path / "d", dataset={"splits": {"train": 0.5, "test": 0.5}, "shard_size": 2})
+    dataset = open_dataset(folder)
+    stored, live = StoredDataset(dataset), LiveDataset(dataset.spec)
+    assert len(stored) == len(live) == 4
+    for number in range(4):
+        assert {*stored[number]} == {*live[number]} == {"epi.image", "epi.masks_2d"}
+        for name, array in stored[number].items():
+            np.testing.assert_array_equal(array, live[number][name])
+            assert array.dtype == live[number][name].dtype
+    loader = torch.utils.data.DataLoader(live, batch_size=2, num_workers=2)
+    batches = [*loader]
+    assert [batch["epi.image"].shape for batch in batches] == [(2, 1, 16, 16)] * 2
+    np.testing.assert_array_equal(batches[1]["epi.image"][1].numpy(), stored[3]["epi.image"])
+    train = StoredDataset(dataset, ["epi.image", "emitters"], split="train")
+    assert 0 < len(train) < 4
+    assert {*train[0]} == {"epi.image", "emitters"}
+    assert LiveDataset(dataset.spec, ["emitters"])[0]["emitters"].shape[1] == 5
+
+
+def test_samples_that_are_not_there(tmp_path: Path) -> None:
+    dataset = open_dataset(made_dataset(tmp_path / "d"))
+    with pytest.raises(DatasetError, match="has no sample of split 'trian'"):
+        StoredDataset(dataset, split="trian")
+    with pytest.raises(DatasetError, match=r"have no array 'epi\.imag': did you mean 'epi\.image'\?"):
+        LiveDataset(dataset.spec, ["epi.imag"])[0]
+    with pytest.raises(IndexError, match="sample 4 given"):
+        LiveDataset(dataset.spec)[4]

@@ -46,7 +46,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("learn")
     rng = np.random.default_rng(0)
     shapes = []
-    for number in range(14):
+    for number in range(28):
         axes = np.sort(rng.uniform(120, 500, 3))[::-1].tolist()
         solid = Implicit(form="ellipsoid", semi_axes_nm=tuple(axes)).sample(rng, None)
         shapes.append(mishape.Shape(f"bean{number}", solid.surface, fold="aaaaabc"[number % 7], licence="CC0"))

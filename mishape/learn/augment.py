@@ -7,16 +7,17 @@ from typing import Self
 
 import numpy as np
 from numpy.random import Generator
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mishape.engine.component import Flag, Model, Real
 from mishape.engine.types import Points
+from mishape.engine.wording import problem
 
 WAVES = 3
 
 
 class Augmentation(Model):
-    """How much shapes are varied; all at 0 leaves them as they are."""
+    """How much shapes are varied; without mirror images, and with all at 0, they stay as they are."""
 
     mirror: Flag = True
     """Mirror half of them: chirality carries no information. Default true."""
@@ -24,9 +25,23 @@ class Augmentation(Model):
     """Standard deviation of the logarithm of each edge's change; 0 to 0.5, default 0.1."""
     bend: Real = Field(default=0.05, ge=0, le=0.2)
     """Standard deviation of a smooth shift across the longest edge, as a share of the box; 0 to 0.2, default 0.05."""
+    warp: Real = Field(default=0.0, ge=0, le=0.5)
+    """Standard deviation of a smooth change of thickness along the longest edge, its logarithm; 0 to 0.5, default 0."""
+    scale: tuple[Real, Real] = (1.0, 1.0)
+    """Least and largest change of size, drawn evenly by its logarithm; default none, so that sizes are learned with
+    shapes; 0.7 to 2.5 for models that are to know shapes of other cells too."""
     jitter_nm: Real = Field(default=4.0, ge=0, le=50)
     """Standard deviation of one error of the boundary for each time a shape is drawn, nm; 0 to 50, default 4: a quarter
     of a voxel of 16 nm."""
+
+    @model_validator(mode="after")
+    def _scales_are_in_order(self) -> Self:
+        low, high = self.scale
+        if not 0.01 <= low <= high <= 100:
+            raise problem(
+                f"scale [{low:g}, {high:g}] given: least and largest size are from 0.01 to 100, in this order"
+            )
+        return self
 
 
 @dataclass(frozen=True)
@@ -41,6 +56,8 @@ class Variation:
         (3,) edges of the varied box over those of the shape's.
     waves, phases
         (3, WAVES) of a smooth shift along each axis, in half edges of the box.
+    swells, swell_phases
+        (WAVES,) of the logarithm of a smooth change of thickness along the longest edge.
     offset_nm
         Added to distances.
     """
@@ -49,12 +66,15 @@ class Variation:
     stretch: Points
     waves: Points
     phases: Points
+    swells: Points
+    swell_phases: Points
     offset_nm: float
 
     @classmethod
     def none(cls) -> Self:
         """Return what changes nothing."""
-        return cls(np.ones(3), np.ones(3), np.zeros((3, WAVES)), np.zeros((3, WAVES)), 0.0)
+        none = np.zeros((3, WAVES))
+        return cls(np.ones(3), np.ones(3), none, none, none[0], none[0], 0.0)
 
     @classmethod
     def draw(cls, plan: Augmentation, rng: Generator) -> Self:
@@ -69,16 +89,30 @@ class Variation:
         stretch = np.exp(plan.stretch * rng.standard_normal(3))
         waves = plan.bend * rng.standard_normal((3, WAVES)) / np.arange(1, WAVES + 1)
         offset_nm = plan.jitter_nm * float(rng.standard_normal())
-        return cls(flips, stretch, waves, rng.uniform(0, 2 * np.pi, (3, WAVES)), offset_nm)
+        phases = rng.uniform(0, 2 * np.pi, (3, WAVES))
+        swells = plan.warp * rng.standard_normal(WAVES) / np.arange(1, WAVES + 1)
+        swell_phases = rng.uniform(0, 2 * np.pi, WAVES)
+        size = np.exp(rng.uniform(*np.log(plan.scale)))
+        return cls(flips, stretch * size, waves, phases, swells, swell_phases, offset_nm)
 
     def source(self, places: Points) -> Points:
         """Return where (n, 3) places of the varied shape lie in the shape's own box."""
-        return np.asarray((places + self._shift(places)) * self.flips)
+        return np.asarray((places + self._shift(places)) / self._widths(places) * self.flips)
 
     def forward(self, own: Points) -> Points:
         """Return where (n, 3) places of the shape's own box go: the inverse of `source`."""
         places = own * self.flips
-        return np.asarray(places - self._shift(places))
+        return np.asarray(places * self._widths(places) - self._shift(places))
+
+    def width(self, places: Points) -> Points:
+        """Return how much thicker, (n,), the varied shape is at (n, 3) places of it."""
+        along = places[:, :1] * np.arange(1, WAVES + 1) * np.pi / 2
+        return np.asarray(np.exp((self.swells * np.sin(along + self.swell_phases)).sum(axis=1)))
+
+    def _widths(self, places: Points) -> Points:
+        """Return factors along each axis: of what lies across the longest edge alone."""
+        width = self.width(places)
+        return np.stack([np.ones(len(places)), width, width], axis=1)
 
     def _shift(self, places: Points) -> Points:
         """Return shifts across the longest edge that depend on the place along it alone: sections keep their form."""

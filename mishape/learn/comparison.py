@@ -17,6 +17,10 @@ from mishape.learn.frames import MARGIN, Frame
 
 FLIPS = np.array([*product((1.0, -1.0), repeat=3)])
 """Signs of the axes: a principal frame has no front, and mirror images count as equal."""
+FEW = 256
+"""Points of a set by which the flip is chosen, and that are matched one to one: that takes time by their cube."""
+TURNS = FLIPS[FLIPS.prod(axis=1) > 0]
+"""Those of them that are rotations."""
 
 
 def cloud(mesh: Mesh, points: int, rng: Generator) -> Points:
@@ -26,37 +30,66 @@ def cloud(mesh: Mesh, points: int, rng: Generator) -> Points:
     return np.asarray(places / (2 * frame.half_nm.max() / MARGIN))
 
 
-def chamfer(one: Points, other: Points) -> float:
-    """Return half of the mean distances to the nearest point, both ways, for the best of all flips.
+def chamfer(one: Points, other: Points, flips: Points = FLIPS) -> float:
+    """Return half of the mean distances to the nearest point, both ways, in the best of all flips.
 
     Chamfer-L1 as in Occupancy Networks (Mescheder et al., CVPR 2019), in units of the longest edge.
     """
-    from scipy.spatial import cKDTree
-
-    trees = cKDTree(one), cKDTree(other)
-
-    def both_ways(flip: Points) -> float:
-        # A flip is its own inverse: turning the first set is the same as turning the second.
-        ways = trees[0].query(other * flip)[0], trees[1].query(one * flip)[0]
-        return float(np.mean(ways[0]) + np.mean(ways[1])) / 2
-
-    return min(map(both_ways, FLIPS))
+    return _fitted(one, other, flips)[0]
 
 
-def earth_mover(one: Points, other: Points) -> float:
-    """Return the mean distance of the best one-to-one matching of two sets of as many points, for the best flip."""
+def earth_mover(one: Points, other: Points, flip: Points) -> float:
+    """Return the mean distance of the best one-to-one matching of two sets of as many points, the second flipped."""
     from scipy.optimize import linear_sum_assignment
     from scipy.spatial.distance import cdist
 
-    def matched(flip: Points) -> float:
-        apart = cdist(one, other * flip)
-        return float(apart[linear_sum_assignment(apart)].mean())
-
-    return min(map(matched, FLIPS))
+    apart = cdist(one, other * flip)
+    return float(apart[linear_sum_assignment(apart)].mean())
 
 
-Apart = Callable[[Points, Points], float]
-"""The distance of two sets of points."""
+def both(one: Points, other: Points) -> dict[str, float]:
+    """Return the Chamfer distance, and the earth mover's of the first 256 points in the flip that gave it."""
+    near, flip = _fitted(one, other, FLIPS)
+    return {"chamfer": near, "earth_mover": earth_mover(one[:FEW], other[:FEW], flip)}
+
+
+def _fitted(one: Points, other: Points, flips: Points) -> tuple[float, Points]:
+    """Return the Chamfer distance in the best flip, and that flip: it is the best of the first points alone."""
+    few = one[:FEW], other[:FEW]
+    flip = flips[int(np.argmin([_both_ways(*few, flip) for flip in flips]))]
+    return _both_ways(one, other, flip), flip
+
+
+def _both_ways(one: Points, other: Points, flip: Points) -> float:
+    from scipy.spatial import cKDTree
+
+    turned = other * flip
+    ways = cKDTree(one).query(turned)[0], cKDTree(turned).query(one)[0]
+    return float(np.mean(ways[0]) + np.mean(ways[1])) / 2
+
+
+def handedness(clouds: Sequence[Points]) -> tuple[float, float]:
+    """Tell whether shapes are more like others of a set than like the mirror images of these.
+
+    Returns
+    -------
+    share, p
+        Share of the shapes whose nearest other is nearer as it is than any other is when mirrored: 0.5 if chirality
+        carries no information; and the two-sided p-value of a sign test of that.
+    """
+    from scipy.stats import binomtest
+
+    mirrors = -TURNS
+    nearer = 0
+    for i, one in enumerate(clouds):
+        others = [other for j, other in enumerate(clouds) if j != i]
+        ways = [min(chamfer(one, other, flips) for other in others) for flips in (TURNS, mirrors)]
+        nearer += ways[0] < ways[1]
+    return nearer / len(clouds), float(binomtest(nearer, len(clouds)).pvalue)
+
+
+Apart = Callable[[Points, Points], dict[str, float]]
+"""Distances of two sets of points, by their kinds."""
 
 
 @dataclass(frozen=True)
@@ -75,34 +108,39 @@ class Distances:
     real: int
 
     @classmethod
-    def between(cls, real: Sequence[Points], made: Sequence[Points], distance: Apart) -> Self:
-        """Measure all pairs."""
+    def between(cls, real: Sequence[Points], made: Sequence[Points], distance: Apart = both) -> dict[str, Self]:
+        """Measure all pairs, by each kind of distance."""
         every = [*real, *made]
-        matrix = np.zeros((len(every), len(every)))
-        for i, one in enumerate(every):
-            for j in range(i):
-                matrix[i, j] = matrix[j, i] = distance(one, every[j])
-        return cls(matrix, len(real))
+        pairs = {(i, j): distance(every[i], every[j]) for i in range(len(every)) for j in range(i)}
+        kinds = next(iter(pairs.values()))
+        matrices = {kind: np.zeros((len(every), len(every))) for kind in kinds}
+        for (i, j), apart in pairs.items():
+            for kind, value in apart.items():
+                matrices[kind][i, j] = matrices[kind][j, i] = value
+        return {kind: cls(matrix, len(real)) for kind, matrix in matrices.items()}
 
     @property
     def labels(self) -> NDArray[np.bool_]:
         """Which are of the second set."""
         return np.arange(len(self.matrix)) >= self.real
 
-    def nearest_accuracy(self, labels: NDArray[np.bool_] | None = None) -> float:
+    def nearest_accuracy(self) -> float:
         """Return how often a shape's nearest neighbour is of its own set (1-NNA, Lopez-Paz & Oquab, ICLR 2017).
 
         Two sets of one distribution give 0.5; sets that lie apart give 1. It wants sets of equal size.
         """
-        told = self.labels if labels is None else labels
-        nearest = (self.matrix + np.diag(np.full(len(self.matrix), np.inf))).argmin(axis=1)
-        return float((told[nearest] == told).mean())
+        return float((self.labels[self._nearest] == self.labels).mean())
 
     def permuted(self, rng: Generator, times: int = 2000) -> float:
         """Return how often sets dealt at random are told apart as well: the p-value of `nearest_accuracy`."""
-        found = self.nearest_accuracy()
-        as_well = sum(self.nearest_accuracy(rng.permutation(self.labels)) >= found for _ in range(times))
-        return (as_well + 1) / (times + 1)
+        dealt = rng.permuted(np.tile(self.labels, (times, 1)), axis=1)
+        found = (dealt[:, self._nearest] == dealt).mean(axis=1)
+        return float(((found >= self.nearest_accuracy()).sum() + 1) / (times + 1))
+
+    @property
+    def _nearest(self) -> NDArray[np.int64]:
+        """Each shape's nearest neighbour."""
+        return np.asarray((self.matrix + np.diag(np.full(len(self.matrix), np.inf))).argmin(axis=1))
 
     @property
     def coverage(self) -> float:

@@ -10,11 +10,11 @@ from pydantic import Field, ValidationError
 
 from mishape.engine.component import Model, PluginField, Real, Whole
 from mishape.engine.errors import SpecError
-from mishape.engine.library import Library, open_library
 from mishape.engine.packaged import packaged_libraries
 from mishape.engine.scene import Format
 from mishape.engine.yaml_marks import Source, parse
 from mishape.learn.augment import Augmentation
+from mishape.learn.origins import Origin, Procedural, origin
 
 if TYPE_CHECKING:
     from mishape.learn.shape_data import Sampling
@@ -53,9 +53,12 @@ class ShapesPlan(Model):
     """Which shapes are learned."""
 
     libraries: tuple[str, ...] = Field(min_length=1)
-    """Library folders or packaged libraries; relative paths start at the file's folder."""
+    """Libraries, packaged or folders, and folders of datasets; relative paths start at the file's folder."""
+    procedural: tuple[Procedural, ...] = ()
+    """Shapes that are made, to be learned from beside those of the libraries; default none. They teach the model, not
+    the distribution of shapes: none is drawn for them."""
     held_out: tuple[str, ...] = ()
-    """Folds that nothing is learned of; default none."""
+    """Folds that nothing is learned of; default none. Those of a dataset are its splits."""
     validation: tuple[str, ...] = ()
     """Folds that stopping and choosing are judged by, and nothing is learned of. Default none: the last step counts."""
     augmentation: Augmentation = Augmentation()
@@ -113,8 +116,8 @@ class LearnPlan(Model):
     """The distribution of what the model makes of shapes; default none: shapes are reconstructed, not drawn."""
 
 
-def load_plan(path: Path, libraries: Sequence[str] = ()) -> tuple[LearnPlan, list[Library]]:
-    """Read a training's YAML file and open its libraries.
+def load_plan(path: Path, libraries: Sequence[str] = ()) -> tuple[LearnPlan, list[Origin]]:
+    """Read a training's YAML file and its shapes.
 
     Parameters
     ----------
@@ -136,7 +139,7 @@ def load_plan(path: Path, libraries: Sequence[str] = ()) -> tuple[LearnPlan, lis
         raise SpecError(f"training file {str(path)!r} cannot be read: {error}") from None
     plan = _validated(document, source, path)
     if libraries:
-        return plan, [open_library(name) for name in libraries]
+        return plan, [origin(name) for name in libraries]
     return plan, [_opened(name, number, source, path) for number, name in enumerate(plan.shapes.libraries)]
 
 
@@ -149,9 +152,9 @@ def _validated(document: Any, source: Source, path: Path) -> LearnPlan:
         raise SpecError([source.complaint(place, text) for place, text in places]) from None
 
 
-def _opened(name: str, number: int, source: Source, path: Path) -> Library:
+def _opened(name: str, number: int, source: Source, path: Path) -> Origin:
     place = name if name in packaged_libraries() else path.resolve().parent / name
     if place != name and not Path(place).is_dir():
         text = f"library {name!r} is neither packaged nor a folder: {str(place)!r} does not exist"
         raise SpecError(source.complaint(("shapes", "libraries", number), text))
-    return open_library(place)
+    return origin(place)

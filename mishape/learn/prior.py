@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.random import Generator
-from numpy.typing import NDArray
 from torch import Tensor
 
 from mishape.engine import registry
@@ -18,10 +19,10 @@ from mishape.engine.errors import PluginError
 from mishape.engine.meshing import mesh_of_field
 from mishape.engine.types import Points, Shape
 from mishape.learn.extract import field_of
+from mishape.learn.networks import distances_at
+from mishape.learn.plan import ShapeModel
 from mishape.learn.tensors import WeightsError, read_tensors
 
-AT_ONCE = 1 << 16
-"""Places that a network is asked at once."""
 EDGES = 3
 
 
@@ -45,7 +46,8 @@ class Prior:
         """Draw the latent numbers of a shape, (1, n), and its box's edges, (3,) nm."""
         count = self.distribution.mean.numel()
         noise = torch.from_numpy(rng.standard_normal((1, count)).astype(np.float32))
-        numbers = self.distribution.sample(noise)[0]
+        with _one_thread():
+            numbers = self.distribution.sample(noise)[0]
         latent, sizes = numbers[None, :-EDGES], numbers[-EDGES:]
         return latent, np.exp(sizes.numpy().astype(np.float64))
 
@@ -60,19 +62,24 @@ class Prior:
         scale_nm = float(edges_nm.max())
         edges = edges_nm / scale_nm
         given = torch.from_numpy(edges.astype(np.float32))[None]
-        with torch.no_grad():
+        with torch.no_grad(), _one_thread():
             features = self.autoencoder.features(latent, given)
-
-            def told(places: Points) -> NDArray[np.floating]:
-                asked = torch.from_numpy(places.astype(np.float32))[None]
-                starts = range(0, len(places), AT_ONCE)
-                found = [self.autoencoder.distance(features, asked[:, i : i + AT_ONCE], given)[0] for i in starts]
-                return np.asarray(torch.cat(found).numpy())
-
+            told = partial(distances_at, self.autoencoder, features, given)
             field = field_of(told, edges, scale_nm, corners)
         source = f"a prior of {', '.join(self.about['libraries'])}, data {self.about['data_sha256'][:12]}"
         licence = ", ".join(self.about["licences"])
         return Shape(id, mesh_of_field(field), field.implicit(), source=source, licence=licence)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let torch work with one thread: the number of threads changes the last bits of sums."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @lru_cache(maxsize=4)
@@ -85,22 +92,49 @@ def load_prior(path: Path, changed_ns: int) -> Prior:
         If they are damaged, of something else, or of a model that is not installed.
     """
     tensors, about = read_tensors(path)
-    try:
-        model = registry.load("models", about["model"]["kind"])(**about["model"])
-        distribution = registry.load("models", about["distribution"]["kind"])(**about["distribution"])
+    with _fitting(path, "a prior of shapes"):
         flow = parts(tensors, "distribution")
-        networks = model.network(), distribution.network(len(flow["mean"]))
-        for network, weights in zip(networks, (parts(tensors, "autoencoder"), flow), strict=True):
-            network.load_state_dict(weights)
-            network.eval().requires_grad_(False)
-        return Prior(*networks, about)
-    except PluginError as error:
-        raise WeightsError(f"weights {str(path)!r}: {error}") from None
-    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-        reason = " ".join(line.strip() for line in str(error).splitlines()[:2])
-        raise WeightsError(f"weights {str(path)!r} are of something else than a prior of shapes: {reason}") from None
+        distribution = _component(about["distribution"]).network(len(flow["mean"]))
+        autoencoder = _component(about["model"]).network()
+        return Prior(_filled(autoencoder, parts(tensors, "autoencoder")), _filled(distribution, flow), about)
+
+
+def load_model(path: Path) -> tuple[ShapeModel, Any]:
+    """Return the model of a file of weights, of a prior or without one, and its network in evaluation mode.
+
+    Raises
+    ------
+    WeightsError
+        If they are damaged, of something else, or of a model that is not installed.
+    """
+    tensors, about = read_tensors(path)
+    with _fitting(path, "a model of shapes"):
+        model = _component(about["model"])
+        own = parts(tensors, "autoencoder") if about["kind"] == "prior" else tensors
+        return model, _filled(model.network(), own)
 
 
 def parts(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
     """Return the tensors of one network of a file."""
     return {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}
+
+
+def _component(plan: dict[str, Any]) -> Any:
+    return registry.load("models", plan["kind"])(**plan)
+
+
+def _filled(network: Any, weights: dict[str, Tensor]) -> Any:
+    network.load_state_dict(weights)
+    return network.eval().requires_grad_(False)
+
+
+@contextmanager
+def _fitting(path: Path, wanted: str) -> Iterator[None]:
+    """Turn whatever does not fit in a file of weights into words."""
+    try:
+        yield
+    except PluginError as error:
+        raise WeightsError(f"weights {str(path)!r}: {error}") from None
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        reason = " ".join(line.strip() for line in str(error).splitlines()[:2])
+        raise WeightsError(f"weights {str(path)!r} are of something else than {wanted}: {reason}") from None

@@ -13,10 +13,9 @@ from torch import Tensor
 
 from mishape.engine.files import canonical
 from mishape.engine.seeding import Stage, stream
-from mishape.learn.networks import new, plain
+from mishape.learn.networks import new, on_device, plain
 from mishape.learn.plan import LearnPlan, PriorPlan
-from mishape.learn.shape_data import ShapeDataset
-from mishape.learn.shape_training import stacked
+from mishape.learn.shape_data import ShapeDataset, stacked
 from mishape.learn.tensors import read_tensors, write_tensors
 from mishape.learn.train import WEIGHTS, Batch, Report, Trainer
 
@@ -38,7 +37,7 @@ def train_prior(
     autoencoder.load_state_dict(weights)
     solids = [solid for solid in data.solids if solid.is_whole]
     whole = ShapeDataset(solids, plan.model.sampling(16), data.augmentation, data.seed)
-    rows, chances = encoded(autoencoder.to(device).eval(), whole, prior.variations)
+    rows, chances = encoded(autoencoder.to(device).eval(), whole, prior.variations, device)
     network = new(plan.seed, lambda: prior.model.network(rows.shape[1]))
     network.mean.copy_(rows.mean(0))
     network.spread.copy_(rows.std(0).clamp(min=1e-6))
@@ -59,7 +58,9 @@ def train_prior(
 
 
 @torch.no_grad()
-def encoded(network: Any, data: ShapeDataset, variations: int) -> tuple[Tensor, NDArray[np.float64]]:
+def encoded(
+    network: Any, data: ShapeDataset, variations: int, device: str = "cpu"
+) -> tuple[Tensor, NDArray[np.float64]]:
     """Return the numbers of varied shapes, one row each, and how often each is to be drawn.
 
     A row holds the means of the latent numbers and the logarithms of the box's three edges in nm, so that size belongs
@@ -67,10 +68,10 @@ def encoded(network: Any, data: ShapeDataset, variations: int) -> tuple[Tensor, 
     """
     rows, chances = [], []
     for draw in range(variations):
-        batch = stacked([data.item(number, draw) for number in range(len(data))])
+        batch = on_device(stacked([data.item(number, draw) for number in range(len(data))]), device)
         mean, _ = network.encode(batch)
         sizes = (batch["edges"] * batch["scale_nm"][:, None]).log()
-        rows.append(torch.cat([mean.cpu(), sizes], dim=1))
-        chances.append(batch["weight"].double().numpy())
+        rows.append(torch.cat([mean, sizes], dim=1).cpu())
+        chances.append(batch["weight"].double().cpu().numpy())
     weights = np.concatenate(chances)
     return torch.cat(rows), weights / weights.sum()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 import numpy as np
+import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
@@ -79,9 +80,8 @@ class Target:
 
     def distance_nm(self, places: Points) -> Points:
         """Return signed distances at (n, 3) places of the box, nm; of stretched shapes they are nearly so."""
-        own_nm = self._own_nm(places)
-        grown = float(self.variation.stretch.prod()) ** (1 / 3)
-        return np.asarray(self.solid.distance_nm(own_nm) * grown + self.variation.offset_nm)
+        grown = float(self.variation.stretch.prod()) ** (1 / 3) * self.variation.width(self._varied(places))
+        return np.asarray(self.solid.distance_nm(self._own_nm(places)) * grown + self.variation.offset_nm)
 
     def is_seen(self, places: Points) -> NDArray[np.bool_]:
         """Tell which of (n, 3) places of the box lie in the volume that the shape was cut from."""
@@ -89,8 +89,11 @@ class Target:
         return np.asarray(((own_nm >= self.solid.seen_nm[0]) & (own_nm <= self.solid.seen_nm[1])).all(axis=1))
 
     def _own_nm(self, places: Points) -> Points:
-        varied = self.box.own_nm(places) / (self.own.half_nm * self.variation.stretch)
-        return self.own.own_nm(self.variation.source(varied))
+        return self.own.own_nm(self.variation.source(self._varied(places)))
+
+    def _varied(self, places: Points) -> Points:
+        """Return places of the box in the shape's own, before it is bent back."""
+        return np.asarray(self.box.own_nm(places) / (self.own.half_nm * self.variation.stretch))
 
 
 class ShapeDataset(Dataset[dict[str, Any]]):
@@ -151,6 +154,11 @@ class ShapeDataset(Dataset[dict[str, Any]]):
         if sampling.lattice is not None:
             item["lattice"] = target.distance_nm(lattice(sampling.lattice)).reshape(1, *sampling.lattice) / scale_nm
         return {name: np.asarray(value, np.float32) for name, value in item.items()}
+
+
+def stacked(items: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+    """Return items as one batch of tensors."""
+    return {name: torch.from_numpy(np.stack([item[name] for item in items])) for name in items[0]}
 
 
 def _places(target: Target, sampling: Sampling, rng: Generator) -> Points:

@@ -4,31 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor
-
 from mishape.engine.errors import LibraryError
 from mishape.engine.files import canonical
-from mishape.engine.library import Library
 from mishape.engine.seeding import Stage, stream
-from mishape.learn.frames import lattice
+from mishape.engine.types import Mesh
 from mishape.learn.networks import new, plain
+from mishape.learn.origins import Origin, made
 from mishape.learn.plan import LearnPlan
 from mishape.learn.processes import joined
-from mishape.learn.shape_data import ShapeDataset
-from mishape.learn.solids import Solid, of_folds, solids_of
+from mishape.learn.reconstruction import score
+from mishape.learn.shape_data import ShapeDataset, stacked
+from mishape.learn.solids import Solid, of_folds
 from mishape.learn.train import WEIGHTS, Batch, Report, Trainer
 
 FEWEST = 8
 """Shapes that a training needs."""
-SCORED_LATTICE = (64, 32, 32)
-"""Places at which reconstructions are compared, along a box's edges."""
 
 
 @dataclass(frozen=True)
@@ -58,13 +53,8 @@ class Drawn:
         return stacked(items)
 
 
-def stacked(items: Sequence[dict[str, Any]]) -> Batch:
-    """Return items as one batch of tensors."""
-    return {name: torch.from_numpy(np.stack([item[name] for item in items])) for name in items[0]}
-
-
 def train_shapes(
-    plan: LearnPlan, libraries: Sequence[Library], folder: Path, device: str = "cpu", report: Report = lambda *_: None
+    plan: LearnPlan, origins: Sequence[Origin], folder: Path, device: str = "cpu", report: Report = lambda *_: None
 ) -> Path:
     """Train a model of shapes, and their distribution if one is asked for, or go on with it.
 
@@ -80,13 +70,18 @@ def train_shapes(
     TrainingError
         If the loss is no number any more, or the folder holds another training.
     """
-    learned, watched = _dealt(plan, libraries)
-    data = ShapeDataset(learned, plan.model.sampling(plan.training.points), plan.shapes.augmentation, plan.seed)
-    said = {**about(plan, libraries, learned), "model": plain(plan.model), "kind": "autoencoder"}
+    learned, watched = _dealt(plan, origins)
+    data = ShapeDataset(
+        [*learned, *made(plan.shapes.procedural, plan.seed)],
+        plan.model.sampling(plan.training.points),
+        plan.shapes.augmentation,
+        plan.seed,
+    )
+    said = {**about(plan, origins, learned), "model": plain(plan.model), "kind": "autoencoder"}
     folder.mkdir(parents=True, exist_ok=True)
     with joined(device) as (processes, own_device):
-        scored = ShapeDataset(watched, plan.model.sampling(16))
-        validate = (lambda network: float(np.mean(overlaps(network, scored, own_device)))) if watched else None
+        scored = ShapeDataset(watched, data.sampling)
+        validate = (lambda network: score(network, scored, own_device)) if watched else None
         drawn = Drawn(data, plan.training.batch, processes.rank, processes.count)
         network = new(plan.seed, plan.model.network)
         identity = canonical(json.loads(plan.model_dump_json(exclude={"prior"})) | {"data": said["data_sha256"]})
@@ -100,9 +95,9 @@ def train_shapes(
         return train_prior(plan, plan.prior, data, folder, said, own_device, report)
 
 
-def _dealt(plan: LearnPlan, libraries: Sequence[Library]) -> tuple[list[Solid], list[Solid]]:
+def _dealt(plan: LearnPlan, origins: Sequence[Origin]) -> tuple[list[Solid], list[Solid]]:
     """Return the shapes to learn from, and the whole ones to validate with."""
-    solids = [solid for library in libraries for solid in solids_of(library)]
+    solids = [solid for one in origins for solid in one.solids]
     shapes = plan.shapes
     learned = of_folds(solids, without=(*shapes.held_out, *shapes.validation))
     if len(learned) < FEWEST:
@@ -113,45 +108,24 @@ def _dealt(plan: LearnPlan, libraries: Sequence[Library]) -> tuple[list[Solid], 
     return learned, [solid for solid in of_folds(solids, folds=shapes.validation) if solid.is_whole]
 
 
-def about(plan: LearnPlan, libraries: Sequence[Library], learned: Sequence[Solid]) -> dict[str, Any]:
+def about(plan: LearnPlan, origins: Sequence[Origin], learned: Sequence[Solid]) -> dict[str, Any]:
     """Return what weights say of the shapes that they were learned of."""
-    licences = sorted({str(entry.licence) for library in libraries for entry in library})
     return {
-        "libraries": [library.name for library in libraries],
-        "data_sha256": data_hash(learned),
+        "libraries": [one.name for one in origins],
+        "data_sha256": data_hash((solid.id, solid.mesh) for solid in learned),
         "shapes": len(learned),
         "whole_shapes": sum(solid.is_whole for solid in learned),
+        "procedural": [{"count": part.count, "shape": plain(part.shape)} for part in plan.shapes.procedural],
         "folds": sorted({str(solid.fold) for solid in learned}),
         "held_out": [*plan.shapes.held_out],
-        "licences": licences,
+        "licences": sorted(frozenset[str]().union(*(one.licences for one in origins))),
     }
 
 
-def data_hash(solids: Sequence[Solid]) -> str:
+def data_hash(shapes: Iterable[tuple[str, Mesh]]) -> str:
     """Return the SHA-256 of all shapes' ids and surfaces."""
-    digest = hashlib.sha256(canonical([solid.id for solid in solids]).encode())
-    for solid in solids:
-        digest.update(solid.mesh.vertices_nm.astype("<f4").tobytes())
+    every = [*shapes]
+    digest = hashlib.sha256(canonical([id for id, _ in every]).encode())
+    for _, mesh in every:
+        digest.update(mesh.vertices_nm.astype("<f4").tobytes())
     return digest.hexdigest()
-
-
-@torch.no_grad()
-def overlaps(network: Any, data: ShapeDataset, device: str = "cpu") -> list[float]:
-    """Return the intersection over union of each shape with its reconstruction, at places of its box."""
-    network.eval()
-    places = lattice(SCORED_LATTICE)
-    asked = torch.from_numpy(places.astype(np.float32))[None].to(device)
-    found = []
-    for number in range(len(data)):
-        item = {name: value.to(device) for name, value in stacked([data[number]]).items()}
-        true = data.target(number).distance_nm(places) < 0
-        made = _distance(network, item, asked)[0].cpu().numpy() < 0
-        found.append(float((true & made).sum() / (true | made).sum()))
-    network.train()
-    return found
-
-
-def _distance(network: Any, item: Batch, places: Tensor) -> Tensor:
-    mean, _ = network.encode(item)
-    distance: Tensor = network.distance(network.features(mean, item["edges"]), places, item["edges"])
-    return distance

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mishape.engine.library import Entry, Library
+from mishape.engine.library import Entry
 from mishape.engine.sampled import SampledField
 from mishape.engine.types import Mesh, Points, Shape
 
-NODES = 96
-"""Along the longest edge of a lattice made for a shape that brings none."""
+NODES, ROOM = 96, 3
+"""Steps along the longest edge of a lattice made for a shape that brings none, and around it."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ class Solid:
     seen_nm
         (2, 3) corners of the part of the own frame that was looked at: what the volume's border cuts goes on beyond.
     weight
-        How many shapes of its size it stands for: long ones are seldom whole in a small volume. 0 for one that is cut.
+        How many shapes of its size it stands for: long ones are seldom whole in a small volume. 0 for one that no
+        distribution is learned from, as it is cut, or made.
     """
 
     id: str
@@ -43,13 +44,8 @@ class Solid:
 
     @property
     def is_whole(self) -> bool:
-        """Whether no border cuts it."""
+        """Whether it was found, and no border cuts it."""
         return self.weight > 0
-
-
-def solids_of(library: Library) -> list[Solid]:
-    """Return all shapes of a library."""
-    return [solid_of_entry(entry) for entry in library]
 
 
 def solid_of_entry(entry: Entry) -> Solid:
@@ -77,31 +73,61 @@ def _seen_nm(entry: Entry) -> Points | None:
 
 
 def distances(shape: Shape) -> SampledField:
-    """Return a shape's signed distances on a lattice: its own field near the surface, and Euclidean ones beyond."""
+    """Return a shape's signed distances on a lattice; on that of its own sampled field, if it has one."""
+    if shape.implicit is None or not isinstance(shape.implicit.field, SampledField):
+        return sampled(shape, _resolving_nm(shape))
+    own = shape.implicit.field
+    values = _euclidean(own.values < 0, own.step_nm)
+    near = np.abs(values) < own.step_nm.mean()
+    return SampledField(np.where(near, own.values, values).astype(np.float32), own.origin_nm, own.step_nm)
+
+
+def sampled(shape: Shape, step_nm: float) -> SampledField:
+    """Return a solid on a lattice of one step, with signed distances near its surface.
+
+    A function of a solid is one of distances itself. Of a mesh they are told by the plane of the nearest triangle.
+    """
+    low, high = shape.surface.vertices_nm.min(axis=0), shape.surface.vertices_nm.max(axis=0)
+    counts = np.ceil((high - low) / step_nm).astype(int) + 2 * ROOM + 1
+    axes = [start + step_nm * (np.arange(count) - ROOM) for start, count in zip(low, counts.tolist(), strict=True)]
+    points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    if shape.implicit is not None:
+        values = shape.implicit.field(points)
+    else:
+        inside = shape.inside(points)
+        values = _euclidean(inside.reshape(counts), np.full(3, step_nm)).ravel()
+        near = np.abs(values) < 2 * step_nm
+        values[near] = np.where(inside[near], -1, 1) * _from_planes(shape.surface, points[near])
+    return SampledField(
+        values.reshape(counts).astype(np.float32), np.array([axis[0] for axis in axes]), np.full(3, step_nm)
+    )
+
+
+def _resolving_nm(shape: Shape) -> float:
+    """Return a step that resolves a shape: of a long thin solid, its thickness."""
+    step = float(np.ptp(shape.surface.vertices_nm, axis=0).max()) / NODES
+    return step if shape.implicit is None else min(step, shape.implicit.step_nm)
+
+
+def _euclidean(inside: NDArray[np.bool_], step_nm: Points) -> Points:
+    """Return Euclidean distances to the surface, nm, which lies about half a voxel before the other side."""
     from scipy.ndimage import distance_transform_edt
 
-    own = shape.implicit.field if shape.implicit is not None else None
-    field = own if isinstance(own, SampledField) else _sampled(shape)
-    inside = field.values < 0
-    step = field.step_nm.tolist()
-    # The border lies about half a voxel before the nearest voxel of the other side.
-    half = float(field.step_nm.mean()) / 2
+    step, half = step_nm.tolist(), float(step_nm.mean()) / 2
     outer, inner = (np.asarray(distance_transform_edt(part, sampling=step)) for part in (~inside, inside))
-    far = np.where(inside, half - inner, outer - half)
-    near = np.abs(far) < 2 * half
-    return SampledField(np.where(near, field.values, far).astype(np.float32), field.origin_nm, field.step_nm)
+    return np.where(inside, half - inner, outer - half)
 
 
-def _sampled(shape: Shape) -> SampledField:
-    """Sample the inside of a shape on a lattice with room around it; between inside and outside lies half a step."""
-    low, high = shape.surface.vertices_nm.min(axis=0), shape.surface.vertices_nm.max(axis=0)
-    step = float((high - low).max()) / NODES
-    counts = np.ceil((high - low) / step).astype(int) + 5
-    axes = [start - 2 * step + step * np.arange(count) for start, count in zip(low, counts.tolist(), strict=True)]
-    points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
-    inside: NDArray[np.bool_] = shape.inside(points).reshape(counts)
-    values = np.where(inside, -step / 2, step / 2)
-    return SampledField(values, np.array([axis[0] for axis in axes]), np.full(3, step))
+def _from_planes(mesh: Mesh, points: Points) -> Points:
+    """Return unsigned distances of points to the planes of the triangles whose middles are nearest."""
+    from scipy.spatial import cKDTree
+
+    corners = mesh.vertices_nm[mesh.faces]
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True).clip(min=1e-300)
+    middles = corners.mean(axis=1)
+    nearest = cKDTree(middles).query(points)[1]
+    return np.asarray(np.abs(np.einsum("ij,ij->i", points - middles[nearest], normals[nearest])))
 
 
 def of_folds(solids: Iterable[Solid], folds: Iterable[str] | None = None, without: Iterable[str] = ()) -> list[Solid]:

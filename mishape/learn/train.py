@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mishape.engine.errors import MishapeError
 from mishape.engine.files import canonical
+from mishape.learn.networks import on_device
 from mishape.learn.plan import StepsPlan
 from mishape.learn.processes import Processes
 from mishape.learn.tensors import read_tensors, write_tensors
@@ -109,7 +110,7 @@ class Trainer:
         return patience > 0 and self.progress.waited >= patience
 
     def _step(self, number: int) -> dict[str, float]:
-        batch = {name: value.to(self.device) for name, value in self.batch_of(number).items()}
+        batch = on_device(self.batch_of(number), self.device)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.steps, number)
         generator = torch.Generator().manual_seed(hash_of(self.seed, number, self.processes.rank))

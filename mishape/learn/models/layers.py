@@ -6,6 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+ACTIVE = 0.01
+"""Variance of a latent number's mean over shapes above which it says something (Burda et al., ICLR 2016)."""
+
 
 class Residual(nn.Module):
     """Two convolutions, each after a normalisation by groups of channels, beside the input itself."""

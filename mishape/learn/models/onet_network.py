@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mishape.engine.occupancy import HALF_WIDTH
+from mishape.learn.models.layers import ACTIVE
 
 if TYPE_CHECKING:
     from mishape.learn.models.onet_vae import OnetVae
@@ -60,10 +61,6 @@ class OnetNetwork(nn.Module):
         active = float((mean.detach().var(dim=0) > ACTIVE).sum()) if len(mean) > 1 else 0.0
         numbers = {"divergence": float(each.detach().sum()), "active": active}
         return error + self.plan.kl_weight * share * counted, numbers
-
-
-ACTIVE = 0.01
-"""Variance of a latent number's mean over shapes above which it says something (Burda et al., ICLR 2016)."""
 
 
 class _Encoder(nn.Module):

@@ -23,10 +23,7 @@ def train(
     progress: Annotated[ProgressStyle, typer.Option(help="How to show progress.")] = ProgressStyle.auto,
 ) -> None:
     """Train a model, or go on with a training that was interrupted."""
-    from mishape.engine.needs import needs
-
-    needs("torch", "learn")
-    needs("safetensors", "learn")
+    _needs_learn()
     from mishape.learn.plan import load_plan
     from mishape.learn.shape_training import train_shapes
     from mishape.plugins.verbs.long_runs import resumable
@@ -35,3 +32,34 @@ def train(
     asked, libraries = load_plan(plan, library or ())
     with resumable(), shown(progress.value) as report:
         print(f"weights: {train_shapes(asked, libraries, out, device, report)}")
+
+
+@learn.command()
+def evaluate(
+    weights: Annotated[Path, typer.Argument(help="Weights that learn train wrote: a prior's, or a model's alone.")],
+    library: Annotated[list[str], typer.Option(help="Libraries that it was trained with; repeatable, in that order.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of evaluation.html and evaluation.json.")],
+    fold: Annotated[
+        list[str] | None, typer.Option(help="Fold to judge by; repeatable. Default: those the training left out.")
+    ] = None,
+    times: Annotated[int, typer.Option(min=1, max=1000, help="Shapes drawn for each that was held out.")] = 4,
+    seed: Annotated[int, typer.Option(min=0, help="Of what is drawn.")] = 0,
+) -> None:
+    """Judge a model of shapes, and a prior beside tubes, by shapes that it never saw."""
+    _needs_learn()
+    from mishape.engine.library import open_library
+    from mishape.plugins.reports.prior_numbers import judged, numbers_of
+    from mishape.plugins.reports.prior_page import write_evaluation
+
+    case = judged(weights, [open_library(name) for name in library], fold or ())
+    held, said, comparison = numbers_of(case, times, seed, lambda text: typer.echo(text, err=True))
+    overlap, error = said["reconstruction"]["overlap"], said["reconstruction"]["error_nm"]
+    print(f"IoU {overlap['mean']:.3f} ({overlap['low']:.3f} to {overlap['high']:.3f}), error {error['median']:.1f} nm")
+    print(f"page: {write_evaluation(out, case, held, said, comparison)}")
+
+
+def _needs_learn() -> None:
+    from mishape.engine.needs import needs
+
+    needs("torch", "learn")
+    needs("safetensors", "learn")

@@ -1,0 +1,115 @@
+"""Groups of solids that are compared: real ones, those drawn from a prior, and tubes in their place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.random import Generator
+
+from mishape.em.descriptors import descriptors
+from mishape.engine.errors import ShapeError
+from mishape.engine.geometry import random_rotation
+from mishape.engine.library import Entry
+from mishape.engine.meshing import mesh_of_field
+from mishape.engine.protocols import ShapeSource
+from mishape.engine.seeding import Stage, stream
+from mishape.engine.types import Points, Shape
+from mishape.learn.comparison import cloud
+from mishape.learn.solids import sampled
+
+STEP_NM = 16.0
+"""Of the lattice on which all solids are measured, so that none is smoother than others by how it is given."""
+POINTS = 1024
+"""Places on each surface by which shapes are compared."""
+TRIES = 1000
+"""Draws for each shape that is seen whole."""
+
+
+@dataclass(frozen=True)
+class Population:
+    """Solids of one origin, measured alike.
+
+    Parameters
+    ----------
+    name
+        What it is called.
+    given
+        Its solids, as they came.
+    """
+
+    name: str
+    given: Sequence[Shape]
+
+    @cached_property
+    def shapes(self) -> list[Shape]:
+        """The solids on lattices of one step."""
+        return [on_lattice(shape) for shape in self.given]
+
+    @cached_property
+    def looks(self) -> list[dict[str, float]]:
+        """What each looks like, in numbers."""
+        return [descriptors(shape) for shape in self.shapes]
+
+    @cached_property
+    def clouds(self) -> list[Points]:
+        """(1024, 3) places on each surface, in its principal frame, in units of its longest edge."""
+        return [cloud(shape.surface, POINTS, stream(0, 0, Stage.LABEL, shape.id)) for shape in self.shapes]
+
+
+def on_lattice(shape: Shape) -> Shape:
+    """Return a solid by its signed distances on a lattice of 16 nm, and its surface on that."""
+    field = sampled(shape, STEP_NM)
+    return Shape(shape.id, mesh_of_field(field), field.implicit(), fold=shape.fold)
+
+
+@dataclass(frozen=True)
+class Looked:
+    """The volume that shapes are found in: long ones are seldom whole in it.
+
+    Parameters
+    ----------
+    size_nm
+        (3,) its edges; infinite if they are not known.
+    """
+
+    size_nm: Points
+
+    @classmethod
+    def of(cls, entries: Sequence[Entry]) -> Looked:
+        """Return the volume of the first entry."""
+        meta, name = entries[0].library.meta, entries[0].fields.get("volume")
+        about = meta.get("volumes", {}).get(name)
+        if about is None:
+            return cls(np.full(3, np.inf))
+        return cls(np.array(about["shape"], np.float64) * np.array(about["voxel_nm"], np.float64))
+
+    def finds(self, shape: Shape, rng: Generator) -> bool:
+        """Tell whether a shape, turned and placed at random, is whole in the volume rather than cut by its border."""
+        edges = np.ptp(shape.surface.vertices_nm @ random_rotation(rng).T, axis=0)
+        return bool(rng.random() < np.clip(1 - edges / self.size_nm, 0, 1).prod())
+
+
+def drawn(source: ShapeSource, count: int, looked: Looked, rng: Generator) -> Iterator[Shape]:
+    """Yield shapes of a source that a volume would hold whole, as the real ones were found."""
+    found = 0
+    for _ in range(TRIES * count):
+        shape = source.sample(rng, None)
+        if looked.finds(shape, rng):
+            yield shape
+            found += 1
+        if found == count:
+            return
+    raise ShapeError(f"{found} of {TRIES * count} shapes of the source are small enough for the volume")
+
+
+def tubes_like(entries: Sequence[Entry]) -> Iterator[Shape]:
+    """Yield a tube of each entry's volume, length and thickness."""
+    from mishape.engine import registry
+
+    folder = str(entries[0].library.folder)
+    source = registry.load("shapes", "tube")(kind="tube", match=folder)
+    for entry in entries:
+        yield source.sample(stream(0, 0, Stage.SHAPE, entry.id), entry.id)
