@@ -54,6 +54,22 @@ def test_the_default_prior_draws_mitochondria() -> None:
 
 
 @installed
+def test_the_number_of_threads_changes_nothing() -> None:
+    import torch
+
+    shape = source.Mishape(resolution=33)
+    before, drawn = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            drawn.append(shape.sample(np.random.default_rng(5), None))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_array_equal(*(one.surface.vertices_nm for one in drawn))
+
+
+@installed
 def test_what_is_drawn_is_not_for_sale(run: Run, folder: Path) -> None:
     Path("scene.yaml").write_text(yaml.safe_dump(SCENE))
     code, _, err = run("generate", "scene.yaml", "-o", "d", "--commercial-ok", "--workers", "1", "--progress", "none")
@@ -112,7 +128,8 @@ def test_without_torch_the_install_line_is_said(monkeypatch: pytest.MonkeyPatch)
         mishape.load_spec(SCENE)
 
 
-def test_training_without_torch(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("verb", [("train", "plan.yaml"), ("evaluate", "prior.safetensors", "--library", "neuropil")])
+def test_learning_without_torch(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch, verb: tuple[str, ...]) -> None:
     monkeypatch.setattr("mishape.engine.needs.find_spec", lambda name: None)
-    code, _, err = run("learn", "train", "plan.yaml", "-o", "run")
+    code, _, err = run("learn", *verb, "-o", "run")
     assert (code, err) == (1, "error: this needs the package torch: pip install 'mishape[learn]'\n")

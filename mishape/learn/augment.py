@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -13,7 +14,9 @@ from mishape.engine.component import Flag, Model, Real
 from mishape.engine.types import Points
 from mishape.engine.wording import problem
 
-WAVES = 3
+WAVES, PERIOD = 3, 4.0
+ALONG = np.linspace(-2, 2, 1025)
+"""Places along the longest edge, in half of its length, at which waves are tabled: sines are slow."""
 
 
 class Augmentation(Model):
@@ -106,16 +109,31 @@ class Variation:
 
     def width(self, places: Points) -> Points:
         """Return how much thicker, (n,), the varied shape is at (n, 3) places of it."""
-        along = places[:, :1] * np.arange(1, WAVES + 1) * np.pi / 2
-        return np.asarray(np.exp((self.swells * np.sin(along + self.swell_phases)).sum(axis=1)))
+        if not self.swells.any():
+            return np.ones(len(places))
+        return np.exp(_read(self._tables[2], places))
 
     def _widths(self, places: Points) -> Points:
         """Return factors along each axis: of what lies across the longest edge alone."""
-        width = self.width(places)
-        return np.stack([np.ones(len(places)), width, width], axis=1)
+        widths = np.ones((len(places), 3))
+        widths[:, 1:] = self.width(places)[:, None]
+        return widths
 
     def _shift(self, places: Points) -> Points:
         """Return shifts across the longest edge that depend on the place along it alone: sections keep their form."""
-        along = places[:, :1] * np.arange(1, WAVES + 1) * np.pi / 2
-        across = [(self.waves[axis] * np.sin(along + self.phases[axis])).sum(axis=1) for axis in (1, 2)]
-        return np.stack([np.zeros(len(places)), *across], axis=1)
+        shifts = np.zeros((len(places), 3))
+        for axis in (1, 2):
+            shifts[:, axis] = _read(self._tables[axis - 1], places)
+        return shifts
+
+    @cached_property
+    def _tables(self) -> list[Points]:
+        """Shifts along y and z and the logarithm of the width, at `ALONG`."""
+        waves = ((self.waves[1], self.phases[1]), (self.waves[2], self.phases[2]), (self.swells, self.swell_phases))
+        angles = ALONG[:, None] * np.arange(1, WAVES + 1) * np.pi / 2
+        return [(heights * np.sin(angles + phases)).sum(axis=1) for heights, phases in waves]
+
+
+def _read(table: Points, places: Points) -> Points:
+    """Return a table's values at places along the longest edge: they repeat after twice its length."""
+    return np.interp((places[:, 0] + 2) % PERIOD - 2, ALONG, table)

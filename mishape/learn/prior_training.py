@@ -33,7 +33,7 @@ def train_prior(
 ) -> Path:
     """Learn the distribution of what the trained model makes of whole shapes, and write both into one file."""
     autoencoder = new(plan.seed, plan.model.network)
-    weights, _ = read_tensors(folder / WEIGHTS)
+    weights, kept = read_tensors(folder / WEIGHTS)
     autoencoder.load_state_dict(weights)
     solids = [solid for solid in data.solids if solid.is_whole]
     whole = ShapeDataset(solids, plan.model.sampling(16), data.augmentation, data.seed)
@@ -53,7 +53,7 @@ def train_prior(
     flow, _ = read_tensors(place / WEIGHTS)
     parts = {"autoencoder": weights, "distribution": flow}
     tensors = {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
-    write_tensors(folder / PRIOR, tensors, {**said, "kind": "prior", "distribution": plain(prior.model)})
+    write_tensors(folder / PRIOR, tensors, {**kept, "kind": "prior", "distribution": plain(prior.model)})
     return folder / PRIOR
 
 

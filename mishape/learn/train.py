@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -97,20 +98,23 @@ class Trainer:
         if (self.folder / CHECKPOINT).is_file():
             self._resume()
         begun = time.monotonic()
-        while self.progress.step < steps.steps and not self._has_stopped():
-            numbers = self._step(self.progress.step)
-            self.progress.step += 1
-            done = self.progress.step
-            report("steps", done, steps.steps)
-            if done % steps.check_every == 0 or done == steps.steps:
-                self._check({**numbers, "seconds": time.monotonic() - begun})
+        with ThreadPoolExecutor(1) as ahead:  # the next batch is drawn while one is learned from
+            coming = ahead.submit(self.batch_of, self.progress.step)
+            while self.progress.step < steps.steps and not self._has_stopped():
+                batch, coming = coming.result(), ahead.submit(self.batch_of, self.progress.step + 1)
+                numbers = self._step(self.progress.step, batch)
+                self.progress.step += 1
+                done = self.progress.step
+                report("steps", done, steps.steps)
+                if done % steps.check_every == 0 or done == steps.steps:
+                    self._check({**numbers, "seconds": time.monotonic() - begun})
 
     def _has_stopped(self) -> bool:
         patience = self.steps.patience
         return patience > 0 and self.progress.waited >= patience
 
-    def _step(self, number: int) -> dict[str, float]:
-        batch = on_device(self.batch_of(number), self.device)
+    def _step(self, number: int, given: Batch) -> dict[str, float]:
+        batch = on_device(given, self.device)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.steps, number)
         generator = torch.Generator().manual_seed(hash_of(self.seed, number, self.processes.rank))

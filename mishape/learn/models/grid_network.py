@@ -62,7 +62,8 @@ class GridNetwork(nn.Module):
         features = self.features(latent, batch["edges"])
         found = self.distance(features, batch["places"], batch["edges"]) / UNIT
         true = batch["distance"] / UNIT
-        told = functional.binary_cross_entropy_with_logits(-found, (true < 0).to(found), reduction="none")
+        # The odds of being inside fall with the true distance: hard labels would make a step of it, and no distance.
+        told = functional.binary_cross_entropy_with_logits(-found, torch.sigmoid(-true), reduction="none")
         apart = (torch.tanh(found / SCALE) - torch.tanh(true / SCALE)).abs()
         seen = batch["seen"]
         error = ((told + 2 * apart) * seen).sum() / seen.sum().clamp(min=1)
