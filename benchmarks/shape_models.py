@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from benchmarks.results import machine, markdown, versions
+from mishape.engine.library import open_library
 from mishape.learn.plan import load_plan
 from mishape.learn.shape_training import train_shapes
 from mishape.plugins.reports.prior_numbers import judged, numbers_of
@@ -34,9 +35,9 @@ GRIDS = {
     1000: (10, 5, 5, 4),
     2048: (16, 8, 8, 2),
 }
-FINE = 1000
+FINE = 2048
 """Latent numbers from which on a finer lattice is read."""
-STEPS = {"steps": 1000, "batch": 16, "points": 1024, "check_every": 250}
+STEPS = {"steps": 600, "batch": 16, "points": 1024, "check_every": 200}
 POINTS = {"steps": 4000, "batch": 16, "points": 1024, "check_every": 1000, "largest_gradient": None}
 ONET = {"kind": "onet_vae", "hidden": 64}
 
@@ -67,18 +68,25 @@ def plans() -> dict[str, dict[str, Any]]:
 def trained(name: str, library: str, runs: Path) -> dict[str, Any]:
     """Train a model, or go on with it, and return its evaluation."""
     folder = runs / name
+    file, wanted = folder / "plan.yaml", yaml.safe_dump(plans()[name])
+    if file.is_file() and file.read_text(encoding="utf-8") != wanted:
+        sys.exit(f"{folder} holds another training: remove it, or give another folder of runs")
     if not (folder / "evaluation.json").is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        file = folder / "plan.yaml"
-        file.write_text(yaml.safe_dump(plans()[name]), encoding="utf-8")
+        file.write_text(wanted, encoding="utf-8")
         weights = train_shapes(*load_plan(file, [library]), folder)
-        from mishape.engine.library import open_library
-
         case = judged(weights, [open_library(library)])
         write_evaluation(folder, case, *numbers_of(case, 1, 0, lambda text: None))
     said = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
+    return {**said["reconstruction"], "minutes": minutes(folder)}
+
+
+def minutes(folder: Path) -> float:
+    """Return how long a training took, from the start or a checkpoint to the last check each time."""
     lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    return {**said["reconstruction"], "minutes": json.loads(lines[-1])["seconds"] / 60}
+    times = [json.loads(line)["seconds"] for line in lines]
+    ends = [time for time, after in zip(times, [*times[1:], 0.0], strict=True) if after < time]
+    return sum(ends) / 60
 
 
 def row(name: str, said: dict[str, Any]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from tests.small_datasets import made as made_dataset
 torch = pytest.importorskip("torch")
 
 from mishape.learn.augment import Augmentation, Variation  # noqa: E402 -- what is below needs torch
+from mishape.learn.extract import field_of  # noqa: E402
 from mishape.learn.frames import MARGIN, Frame, lattice  # noqa: E402
 from mishape.learn.origins import Procedural, made, of_library, origin  # noqa: E402
 from mishape.learn.samples import LiveDataset, StoredDataset  # noqa: E402
@@ -180,7 +182,7 @@ def test_a_dataset_gives_the_shapes_that_it_shows(tmp_path: Path) -> None:
     split = {"splits": {"train": 0.5, "test": 0.5}, "shard_size": 2}
     found = origin(made_dataset(tmp_path / "real", samples=6, dataset=split))
     assert found.name == "real"
-    assert found.licences == {"CC-BY-4.0"}
+    assert {solid.licence for solid in found.solids} == {"CC-BY-4.0"}
     assert {solid.fold for solid in found.solids} == {"train", "test"}
     assert len({solid.id for solid in found.solids}) == len(found.solids) <= 5
     tubes = [{"shape": {"kind": "tube", "preset": "sekh2021"}}]
@@ -202,6 +204,9 @@ def test_samples_live_and_on_disk_are_the_same(tmp_path: Path) -> None:
             assert array.dtype == live[number][name].dtype
     loader = torch.utils.data.DataLoader(live, batch_size=2, num_workers=2)
     batches = [*loader]
+    for data in (stored, live):
+        again = pickle.loads(pickle.dumps(data))  # workers that are spawned get it so
+        np.testing.assert_array_equal(again[2]["epi.image"], stored[2]["epi.image"])
     assert [batch["epi.image"].shape for batch in batches] == [(2, 1, 16, 16)] * 2
     np.testing.assert_array_equal(batches[1]["epi.image"][1].numpy(), stored[3]["epi.image"])
     train = StoredDataset(dataset, ["epi.image", "emitters"], split="train")
@@ -218,3 +223,14 @@ def test_samples_that_are_not_there(tmp_path: Path) -> None:
         LiveDataset(dataset.spec, ["epi.imag"])[0]
     with pytest.raises(IndexError, match="sample 4 given"):
         LiveDataset(dataset.spec)[4]
+
+
+@pytest.mark.parametrize("steepness", [0.02, 1.0, 40.0])
+def test_whatever_a_network_tells_becomes_a_distance(steepness: float) -> None:
+    """A ball of 350 nm, by odds of any steepness: to 2 nm near its surface, and to a step elsewhere."""
+    field = field_of(lambda places: steepness * (np.linalg.norm(places, axis=1) - 0.7), np.ones(3), 1000.0, 65)
+    points = np.random.default_rng(0).uniform(-450, 450, (5000, 3))
+    true = np.linalg.norm(points, axis=1) - 350
+    wrong = np.abs(field(points) - true)
+    assert wrong[np.abs(true) < 16].max() < 2
+    assert wrong.max() < 2 * 15.7

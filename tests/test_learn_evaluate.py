@@ -109,36 +109,41 @@ def test_a_model_without_a_prior_is_judged_by_what_comes_back(prior: Path, run: 
     assert said["reconstruction"]["numbers"] == 32
 
 
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        (("--fold", "a"), "were learned from fold(s) a: name others"),
-        (("--fold", "x"), "0 whole shape(s) in fold(s) x: 4 are needed"),
-        (("--library", "neuropil"), "0 whole shape(s)"),
-    ],
-)
-def test_what_cannot_be_judged(prior: Path, run: Run, tmp_path: Path, options: tuple[str, ...], said: str) -> None:
-    if options[0] == "--library":
-        code, _, err = run("learn", "evaluate", str(prior / "run/prior.safetensors"), *options, "-o", str(tmp_path))
-        said = "are not of folds a of neuropil: give the libraries that they were trained with (beans), in that order"
-    else:
-        code, _, err = judge(run, prior, "prior.safetensors", "-o", str(tmp_path), *options)
+WRONG = {
+    "folds that were learned": (("prior", "--fold", "a"), "were learned from fold(s) a: name others"),
+    "no such fold": (("prior", "--fold", "x"), "0 whole shape(s) in fold(s) x: 4 are needed"),
+    "a checkpoint": (("checkpoint",), "are of no model of shapes: give a run's weights or prior"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_cannot_be_judged(prior: Path, run: Run, tmp_path: Path, name: str) -> None:
+    (weights, *options), said = WRONG[name]
+    code, _, err = judge(run, prior, f"{weights}.safetensors", "-o", str(tmp_path), *options)
     assert code == 1
     assert said in err
     assert [*tmp_path.iterdir()] == []
+
+
+def test_other_shapes_than_those_that_were_learned(prior: Path, run: Run, tmp_path: Path) -> None:
+    file = str(prior / "run/prior.safetensors")
+    code, _, err = run("learn", "evaluate", file, "--library", "neuropil", "-o", str(tmp_path))
+    assert code == 1
+    said = "are not of folds a of neuropil: give the libraries that they were trained with (beans), in that order"
+    assert said in err
 
 
 def test_long_shapes_are_seldom_found_whole() -> None:
     """A rod of half the volume's edge along x is whole by 1 - its box over the volume, on each axis."""
     rng = np.random.default_rng(0)
     rod = Implicit(form="capsule", length_nm=2000.0, radius_nm=100.0).sample(rng, None)
-    found = np.mean([Looked(np.full(3, 4000.0)).finds(rod, rng) for _ in range(2000)])
+    found = np.mean([Looked(np.full((1, 3), 4000.0)).finds(rod, rng) for _ in range(2000)])
     directions = rng.normal(size=(20000, 3))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     expected = np.prod(1 - (np.abs(directions) * 1800 + 200) / 4000, axis=1).mean()
     assert found == pytest.approx(expected, abs=4 * math.sqrt(expected / 2000))
-    assert Looked(np.full(3, np.inf)).finds(rod, rng)
-    assert not Looked(np.full(3, 100.0)).finds(rod, rng)
+    assert Looked(np.full((1, 3), np.inf)).finds(rod, rng)
+    assert not Looked(np.full((1, 3), 100.0)).finds(rod, rng)
 
 
 def test_a_source_of_what_never_fits_is_refused() -> None:
@@ -149,12 +154,12 @@ def test_a_source_of_what_never_fits_is_refused() -> None:
             return self.one
 
     with pytest.raises(mishape.ShapeError, match="0 of 1000 shapes of the source are small enough"):
-        [*drawn(Always(), 1, Looked(np.full(3, 150.0)), np.random.default_rng(0))]
+        [*drawn(Always(), 1, Looked(np.full((1, 3), 150.0)), np.random.default_rng(0))]
 
 
 def test_a_population_is_like_itself() -> None:
     group = Population("beans", [ellipsoid(number, "a") for number in range(3)])
-    assert set(spans(group, group).values()) == {0.0}
+    assert set(spans(group, group, np.random.default_rng(0)).values()) == {0.0}
     assert sound(group) == 1
     first = group.given[0].surface
     open_mesh = mishape.Mesh(first.vertices_nm, first.faces[1:])

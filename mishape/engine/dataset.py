@@ -67,6 +67,9 @@ class Dataset:
         self._spec_folder = spec_folder or Path(self.manifest.spec_folder)
         self._opened = lru_cache(maxsize=64)(Shard)
 
+    def __reduce__(self) -> tuple[type[Dataset], tuple[Path, Path]]:
+        return Dataset, (self.folder, self._spec_folder)  # what is open stays here: another process opens its own
+
     @cached_property
     def spec(self) -> Spec:
         """The spec that made the dataset."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import combinations, product
 from typing import Self
 
 import numpy as np
@@ -68,24 +68,29 @@ def _both_ways(one: Points, other: Points, flip: Points) -> float:
     return float(np.mean(ways[0]) + np.mean(ways[1])) / 2
 
 
-def handedness(clouds: Sequence[Points]) -> tuple[float, float]:
+def handedness(clouds: Sequence[Points], rng: Generator, times: int = 2000) -> tuple[float, float]:
     """Tell whether shapes are more like others of a set than like the mirror images of these.
 
     Returns
     -------
     share, p
         Share of the shapes whose nearest other is nearer as it is than any other is when mirrored: 0.5 if chirality
-        carries no information; and the two-sided p-value of a sign test of that.
+        carries no information; and how often shapes that are mirrored at random have as large a share.
     """
-    from scipy.stats import binomtest
+    count = len(clouds)
+    ways = np.full((2, count, count), np.inf)
+    for way, flips in enumerate((TURNS, -TURNS)):
+        for i, j in combinations(range(count), 2):
+            ways[way, i, j] = ways[way, j, i] = chamfer(clouds[i], clouds[j], flips)
 
-    mirrors = -TURNS
-    nearer = 0
-    for i, one in enumerate(clouds):
-        others = [other for j, other in enumerate(clouds) if j != i]
-        ways = [min(chamfer(one, other, flips) for other in others) for flips in (TURNS, mirrors)]
-        nearer += ways[0] < ways[1]
-    return nearer / len(clouds), float(binomtest(nearer, len(clouds)).pvalue)
+    def share(hands: NDArray[np.int64]) -> float:
+        same = hands[:, None] == hands
+        as_it_is, mirrored = np.where(same, *ways), np.where(same, *ways[::-1])
+        return float((as_it_is.min(axis=1) < mirrored.min(axis=1)).mean())
+
+    found = share(np.ones(count, np.int64))
+    dealt = [share(rng.integers(2, size=count)) for _ in range(times)]
+    return found, (sum(one >= found for one in dealt) + 1) / (times + 1)
 
 
 Apart = Callable[[Points, Points], dict[str, float]]

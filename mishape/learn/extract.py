@@ -11,9 +11,10 @@ from mishape.engine.errors import ShapeError
 from mishape.engine.sampled import SampledField
 from mishape.engine.types import Points
 from mishape.learn.frames import lattice
+from mishape.learn.solids import euclidean
 
 Told = Callable[[Points], NDArray[np.floating]]
-"""(n, 3) places of a box -> signed distances, in units of its longest edge, or others that are negative inside."""
+"""(n, 3) places of a box -> values that are negative inside."""
 COARSE = 33
 """Corners along the longest edge that are asked first."""
 
@@ -41,7 +42,8 @@ def field_of(told: Told, edges: Points, scale_nm: float, corners: int) -> Sample
     x, y, z = counts.tolist()
     values = _near(told, (x, y, z))
     half_nm = edges * scale_nm / 2
-    return SampledField(_one_part(values * np.float32(scale_nm)), -half_nm, 2 * half_nm / (np.array(values.shape) - 1))
+    step_nm = 2 * half_nm / (np.array(values.shape) - 1)
+    return SampledField(_as_distances(values, _one_part(values), step_nm), -half_nm, step_nm)
 
 
 def _near(told: Told, shape: tuple[int, int, int]) -> NDArray[np.float32]:
@@ -66,8 +68,8 @@ def _near(told: Told, shape: tuple[int, int, int]) -> NDArray[np.float32]:
     return values
 
 
-def _one_part(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Keep the largest part of what is inside, fill its cavities, and close it at the lattice's border."""
+def _one_part(values: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return the largest part of what is inside, its cavities filled, away from the lattice's border."""
     from scipy.ndimage import binary_fill_holes, label
 
     inside = values < 0
@@ -76,8 +78,19 @@ def _one_part(values: NDArray[np.float32]) -> NDArray[np.float32]:
     parts, count = label(inside)
     if not count:
         raise ShapeError("the network drew a shape with nothing inside")
-    largest = parts == 1 + int(np.argmax(np.bincount(parts.ravel())[1:]))
-    kept = binary_fill_holes(largest)
-    least = np.float32(1e-3)
-    size = np.maximum(np.abs(values), least)
-    return np.where(kept, -size, size)
+    return np.asarray(binary_fill_holes(parts == 1 + int(np.argmax(np.bincount(parts.ravel())[1:]))))
+
+
+def _as_distances(values: NDArray[np.float32], inside: NDArray[np.bool_], step_nm: Points) -> NDArray[np.float32]:
+    """Return values as signed distances, nm, that are zero where they are; what is inside is negative.
+
+    Networks of occupancy tell odds, and others are not exact. The mean step of a distance over the lattice's edges that
+    cross a surface is 2/3 of the edge, for surfaces of all directions; and no distance is further than a step from that
+    of the lattice's own corners.
+    """
+    crossing = [np.abs(np.diff(values, axis=axis))[np.diff(inside, axis=axis)] for axis in range(3)]
+    step = float(step_nm.mean())
+    scale = 2 / 3 * step / max(float(np.concatenate(crossing).mean()), 1e-30)
+    apart = np.abs(euclidean(inside, step_nm))
+    size = np.clip(np.abs(values) * scale, np.maximum(apart - step, 1e-3), apart + step)
+    return np.where(inside, -size, size).astype(np.float32)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -38,13 +38,10 @@ class Origin:
         What weights call it.
     solids
         Its shapes.
-    licences
-        Theirs.
     """
 
     name: str
     solids: Sequence[Solid]
-    licences: frozenset[str]
 
 
 def origin(path_or_name: str | Path) -> Origin:
@@ -62,7 +59,7 @@ def origin(path_or_name: str | Path) -> Origin:
 
 def of_library(library: Library) -> Origin:
     """Return all shapes of a library."""
-    return Origin(library.name, [solid_of_entry(entry) for entry in library], _licences(library))
+    return Origin(library.name, [solid_of_entry(entry) for entry in library])
 
 
 def of_dataset(dataset: Dataset) -> Origin:
@@ -80,7 +77,7 @@ def of_dataset(dataset: Dataset) -> Origin:
             if key not in found:
                 found[key] = _entry(dataset, record["index"], *key), record["split"]
     solids = [replace(solid_of_entry(entry), fold=split) for entry, split in found.values()]
-    return Origin(dataset.folder.resolve().name, solids, _licences(entry for entry, _ in found.values()))
+    return Origin(dataset.folder.resolve().name, solids)
 
 
 def made(parts: Sequence[Procedural], seed: int) -> list[Solid]:
@@ -102,7 +99,3 @@ def _entry(dataset: Dataset, sample: int, library: str | None, id: str) -> Entry
         )
     entry: Entry = holds[id]
     return entry
-
-
-def _licences(entries: Iterable[Entry]) -> frozenset[str]:
-    return frozenset(str(entry.licence) for entry in entries)

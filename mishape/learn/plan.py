@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from mishape.engine.component import Model, PluginField, Real, Whole
 from mishape.engine.errors import SpecError
 from mishape.engine.packaged import packaged_libraries
 from mishape.engine.scene import Format
+from mishape.engine.wording import problem
 from mishape.engine.yaml_marks import Source, parse
 from mishape.learn.augment import Augmentation
 from mishape.learn.origins import Origin, Procedural, origin
@@ -98,6 +99,12 @@ class PriorPlan(Model):
     training: StepsPlan = StepsPlan(steps=8000, batch=256, learning_rate=1e-3, check_every=2000)
     """How long; `points` has no meaning here."""
 
+    @model_validator(mode="after")
+    def _model_is_a_distribution(self) -> Self:
+        if hasattr(self.model, "sampling"):
+            raise problem(f"kind {self.model.kind!r} is a model of shapes: prior.model takes a distribution, as flow")
+        return self
+
 
 class LearnPlan(Model):
     """What a training is asked for."""
@@ -114,6 +121,12 @@ class LearnPlan(Model):
     """How long."""
     prior: PriorPlan | None = None
     """The distribution of what the model makes of shapes; default none: shapes are reconstructed, not drawn."""
+
+    @model_validator(mode="after")
+    def _model_is_of_shapes(self) -> Self:
+        if not hasattr(self.model, "sampling"):
+            raise problem(f"kind {self.model.kind!r} is a distribution: model takes a model of shapes, as grid_vae")
+        return self
 
 
 def load_plan(path: Path, libraries: Sequence[str] = ()) -> tuple[LearnPlan, list[Origin]]:

@@ -34,12 +34,15 @@ class Prior:
     ----------
     autoencoder, distribution
         The two networks, in evaluation mode.
+    is_cube
+        Whether boxes have three equal edges.
     about
         What the weights say of themselves.
     """
 
     autoencoder: Any
     distribution: Any
+    is_cube: bool
     about: dict[str, Any]
 
     def draw(self, rng: Generator) -> tuple[Tensor, Points]:
@@ -48,11 +51,11 @@ class Prior:
         noise = torch.from_numpy(rng.standard_normal((1, count)).astype(np.float32))
         with _one_thread():
             numbers = self.distribution.sample(noise)[0]
-        latent, sizes = numbers[None, :-EDGES], numbers[-EDGES:]
-        return latent, np.exp(sizes.numpy().astype(np.float64))
+        sizes = numbers[-EDGES:].numpy().astype(np.float64)
+        return numbers[None, :-EDGES], np.exp(np.full(EDGES, sizes.mean()) if self.is_cube else sizes)
 
     def shape(self, latent: Tensor, edges_nm: Points, corners: int, id: str) -> Shape:
-        """Return the solid of latent numbers, centred, its longest axis along x.
+        """Return the solid of latent numbers, centred; along its principal axes if the model knows shapes so.
 
         Parameters
         ----------
@@ -95,8 +98,9 @@ def load_prior(path: Path, changed_ns: int) -> Prior:
     with _fitting(path, "a prior of shapes"):
         flow = parts(tensors, "distribution")
         distribution = _component(about["distribution"]).network(len(flow["mean"]))
-        autoencoder = _component(about["model"]).network()
-        return Prior(_filled(autoencoder, parts(tensors, "autoencoder")), _filled(distribution, flow), about)
+        model = _component(about["model"])
+        autoencoder = _filled(model.network(), parts(tensors, "autoencoder"))
+        return Prior(autoencoder, _filled(distribution, flow), model.sampling(1).frame == "cube", about)
 
 
 def load_model(path: Path) -> tuple[ShapeModel, Any]:

@@ -36,7 +36,7 @@ def train_prior(
     weights, kept = read_tensors(folder / WEIGHTS)
     autoencoder.load_state_dict(weights)
     solids = [solid for solid in data.solids if solid.is_whole]
-    whole = ShapeDataset(solids, plan.model.sampling(16), data.augmentation, data.seed)
+    whole = ShapeDataset(solids, data.sampling, data.augmentation, data.seed)
     rows, chances = encoded(autoencoder.to(device).eval(), whole, prior.variations, device)
     network = new(plan.seed, lambda: prior.model.network(rows.shape[1]))
     network.mean.copy_(rows.mean(0))
@@ -49,7 +49,8 @@ def train_prior(
     place = folder / "prior"
     place.mkdir(exist_ok=True)
     identity = canonical(json.loads(plan.model_dump_json()) | {"data": said["data_sha256"]})
-    Trainer(network, prior.training, plan.seed, identity, place, batch_of, None, said, device).run(report)
+    of = {**said, "kind": "distribution"}
+    Trainer(network, prior.training, plan.seed, identity, place, batch_of, None, of, device).run(report)
     flow, _ = read_tensors(place / WEIGHTS)
     parts = {"autoencoder": weights, "distribution": flow}
     tensors = {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}

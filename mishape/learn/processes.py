@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import distributed
 from torch.nn import Parameter
+
+from mishape.engine.devices import find_device
+from mishape.engine.errors import MishapeError
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,14 @@ class Processes:
 
 @contextmanager
 def joined(device: str) -> Iterator[tuple[Processes, str]]:
-    """Join the processes that ``torchrun`` started, if it did; gives this one's place and device."""
+    """Join the processes that ``torchrun`` started, if it did; gives this one's place and device.
+
+    Raises
+    ------
+    MishapeError
+        If there is no such device.
+    """
+    _check(device)
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
         yield Processes(), device
@@ -49,3 +60,9 @@ def joined(device: str) -> Iterator[tuple[Processes, str]]:
         yield Processes(rank, count), device
     finally:
         distributed.destroy_process_group()
+
+
+def _check(device: str) -> None:
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
+        raise MishapeError(f"device {device!r}: expected cpu, cuda or cuda:N")
+    find_device(f"torch:{device}")

@@ -33,6 +33,8 @@ class Solid:
     weight
         How many shapes of its size it stands for: long ones are seldom whole in a small volume. 0 for one that no
         distribution is learned from, as it is cut, or made.
+    licence
+        The shape's.
     """
 
     id: str
@@ -41,6 +43,7 @@ class Solid:
     distance_nm: Callable[[Points], Points]
     seen_nm: Points
     weight: float
+    licence: str = ""
 
     @property
     def is_whole(self) -> bool:
@@ -59,7 +62,8 @@ def solid_of(shape: Shape, seen_nm: Points | None = None, weight: float = 1.0) -
     """Return a shape as a solid, seen all around if nothing else is said."""
     everywhere = np.array([[-np.inf] * 3, [np.inf] * 3])
     field = distances(shape)
-    return Solid(shape.id, shape.fold, shape.surface, field, everywhere if seen_nm is None else seen_nm, weight)
+    seen = everywhere if seen_nm is None else seen_nm
+    return Solid(shape.id, shape.fold, shape.surface, field, seen, weight, shape.licence)
 
 
 def _seen_nm(entry: Entry) -> Points | None:
@@ -77,7 +81,7 @@ def distances(shape: Shape) -> SampledField:
     if shape.implicit is None or not isinstance(shape.implicit.field, SampledField):
         return sampled(shape, _resolving_nm(shape))
     own = shape.implicit.field
-    values = _euclidean(own.values < 0, own.step_nm)
+    values = euclidean(own.values < 0, own.step_nm)
     near = np.abs(values) < own.step_nm.mean()
     return SampledField(np.where(near, own.values, values).astype(np.float32), own.origin_nm, own.step_nm)
 
@@ -95,7 +99,7 @@ def sampled(shape: Shape, step_nm: float) -> SampledField:
         values = shape.implicit.field(points)
     else:
         inside = shape.inside(points)
-        values = _euclidean(inside.reshape(counts), np.full(3, step_nm)).ravel()
+        values = euclidean(inside.reshape(counts), np.full(3, step_nm)).ravel()
         near = np.abs(values) < 2 * step_nm
         values[near] = np.where(inside[near], -1, 1) * _from_planes(shape.surface, points[near])
     return SampledField(
@@ -109,7 +113,7 @@ def _resolving_nm(shape: Shape) -> float:
     return step if shape.implicit is None else min(step, shape.implicit.step_nm)
 
 
-def _euclidean(inside: NDArray[np.bool_], step_nm: Points) -> Points:
+def euclidean(inside: NDArray[np.bool_], step_nm: Points) -> Points:
     """Return Euclidean distances to the surface, nm, which lies about half a voxel before the other side."""
     from scipy.ndimage import distance_transform_edt
 

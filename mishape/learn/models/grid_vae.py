@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from mishape.learn.models.grid_network import GridNetwork
     from mishape.learn.shape_data import Sampling
 
-Cells = tuple[Whole, Whole, Whole]
+Nodes = Annotated[Whole, Field(ge=1, le=64)]
+Corners = Annotated[Whole, Field(ge=8, le=256, multiple_of=4)]
 
 
 class GridVae(Component):
@@ -24,14 +25,14 @@ class GridVae(Component):
     """
 
     kind: Literal["grid_vae"] = "grid_vae"
-    cells: Cells = (7, 4, 4)
-    """Nodes of the latent grid along the box's edges, the longest first; default 7 x 4 x 4."""
+    cells: tuple[Nodes, Nodes, Nodes] = (7, 4, 4)
+    """Nodes of the latent grid along the box's edges, the longest first, each 1 to 64; default 7 x 4 x 4."""
     channels: Whole = Field(default=2, ge=1, le=256)
     """Numbers at each node; 1 to 256, default 2: 224 in all, and 10 for box and pose."""
     width: Whole = Field(default=64, ge=16, le=1024, multiple_of=16)
     """Channels of the convolutions; 16 to 1024, a multiple of 16; default 64."""
-    lattice: Cells = (48, 24, 24)
-    """Corners of the lattice that is read; each a multiple of 4; default 48 x 24 x 24."""
+    lattice: tuple[Corners, Corners, Corners] = (48, 24, 24)
+    """Corners of the lattice that is read; each a multiple of 4 from 8 to 256; default 48 x 24 x 24."""
     kl_weight: Real = Field(default=1e-4, ge=0, le=10)
     """Weight of the Kullback-Leibler divergence from a normal distribution, summed over the latent numbers, beside the
     mean error of a point; 0 to 10, default 1e-4."""

@@ -67,29 +67,39 @@ def on_lattice(shape: Shape) -> Shape:
 
 @dataclass(frozen=True)
 class Looked:
-    """The volume that shapes are found in: long ones are seldom whole in it.
+    """The volumes that shapes are found in: long ones are seldom whole in them.
 
     Parameters
     ----------
-    size_nm
-        (3,) its edges; infinite if they are not known.
+    sizes_nm
+        (n, 3) edges of each; infinite if they are not known.
     """
 
-    size_nm: Points
+    sizes_nm: Points
 
     @classmethod
     def of(cls, entries: Sequence[Entry]) -> Looked:
-        """Return the volume of the first entry."""
-        meta, name = entries[0].library.meta, entries[0].fields.get("volume")
-        about = meta.get("volumes", {}).get(name)
-        if about is None:
-            return cls(np.full(3, np.inf))
-        return cls(np.array(about["shape"], np.float64) * np.array(about["voxel_nm"], np.float64))
+        """Return the volumes that entries were found in."""
+        sizes = {entry.fields.get("volume"): _size_nm(entry) for entry in entries}
+        return cls(np.array([*sizes.values()]))
 
     def finds(self, shape: Shape, rng: Generator) -> bool:
-        """Tell whether a shape, turned and placed at random, is whole in the volume rather than cut by its border."""
+        """Tell whether a shape, turned and placed at random, is whole in a volume rather than cut by its border.
+
+        Volumes are taken in turns by their sizes, as they hold shapes in proportion to these.
+        """
         edges = np.ptp(shape.surface.vertices_nm @ random_rotation(rng).T, axis=0)
-        return bool(rng.random() < np.clip(1 - edges / self.size_nm, 0, 1).prod())
+        content = self.sizes_nm.prod(axis=1)
+        known = np.isfinite(content).all()
+        size = self.sizes_nm[rng.choice(len(content), p=content / content.sum() if known else None)]
+        return bool(rng.random() < np.clip(1 - edges / size, 0, 1).prod())
+
+
+def _size_nm(entry: Entry) -> Points:
+    about = entry.library.meta.get("volumes", {}).get(entry.fields.get("volume"))
+    if about is None:
+        return np.full(3, np.inf)
+    return np.array(about["shape"], np.float64) * np.array(about["voxel_nm"], np.float64)
 
 
 def drawn(source: ShapeSource, count: int, looked: Looked, rng: Generator) -> Iterator[Shape]:
@@ -109,7 +119,9 @@ def tubes_like(entries: Sequence[Entry]) -> Iterator[Shape]:
     """Yield a tube of each entry's volume, length and thickness."""
     from mishape.engine import registry
 
-    folder = str(entries[0].library.folder)
-    source = registry.load("shapes", "tube")(kind="tube", match=folder)
+    tube = registry.load("shapes", "tube")
+    folders = {str(entry.library.folder) for entry in entries}
+    sources = {folder: tube(kind="tube", match=folder) for folder in folders}
     for entry in entries:
-        yield source.sample(stream(0, 0, Stage.SHAPE, entry.id), entry.id)
+        rng = stream(0, 0, Stage.SHAPE, entry.id)
+        yield sources[str(entry.library.folder)].sample(rng, entry.id)

@@ -15,17 +15,19 @@ from mishape.engine.errors import LibraryError
 from mishape.engine.library import Entry, Library
 from mishape.engine.seeding import Stage, stream
 from mishape.learn.comparison import handedness, interval
+from mishape.learn.dealing import data_hash
 from mishape.learn.reconstruction import Activity, Reconstruction, activity, reconstructions
 from mishape.learn.shape_data import ShapeDataset
-from mishape.learn.shape_training import data_hash
 from mishape.learn.solids import solid_of_entry
 from mishape.learn.tensors import WeightsError, read_tensors
-from mishape.plugins.reports.likeness import chance_spans, novelty, sets, sound, spans
+from mishape.plugins.reports.likeness import chance, chance_spans, floor, novelty, sets, sound, spans
 from mishape.plugins.reports.populations import Looked, Population, drawn, tubes_like
 
 Step = Callable[[str], None]
 POINTS = 2048
 """Of each shape that a model of points reads."""
+RESOLUTION = 129
+"""Corners of the lattice of shapes that are drawn: finer than that on which they are measured, up to 2 um."""
 FEWEST_HELD = 4
 """Whole shapes that anything can be judged by."""
 
@@ -66,6 +68,8 @@ def judged(weights: Path, libraries: Sequence[Library], folds: Sequence[str] = (
         If there are too few shapes.
     """
     _, about = read_tensors(weights)
+    if about.get("kind") not in ("prior", "autoencoder"):
+        raise WeightsError(f"weights {str(weights)!r} are of no model of shapes: give a run's weights or prior")
     entries = [entry for library in libraries for entry in library]
     learned = [entry for entry in entries if str(entry.fold) in about["folds"]]
     if data_hash((entry.id, entry.shape().surface) for entry in learned) != about["data_sha256"]:
@@ -75,15 +79,19 @@ def judged(weights: Path, libraries: Sequence[Library], folds: Sequence[str] = (
             f"give the libraries that they were trained with ({', '.join(about['libraries'])}), in that order"
         )
     asked = folds or about["held_out"]
-    if seen := sorted({*asked} & {*about["folds"]}):
-        raise WeightsError(f"weights {str(weights)!r} were learned from fold(s) {', '.join(seen)}: name others")
+    for why, named in (("learned from", "folds"), ("chosen by", "validation_folds")):
+        if seen := sorted({*asked} & {*about.get(named, ())}):
+            raise WeightsError(f"weights {str(weights)!r} were {why} fold(s) {', '.join(seen)}: name others")
     held = [entry for entry in entries if entry.fold in asked and _is_whole(entry)]
     if len(held) < FEWEST_HELD:
         raise LibraryError(
             f"{len(held)} whole shape(s) in fold(s) {', '.join(asked) or '(none)'}: {FEWEST_HELD} are needed; name "
             "folds that nothing was learned of (--fold)"
         )
-    return Judged(weights, about, [entry for entry in learned if _is_whole(entry)], held)
+    whole = [entry for entry in learned if _is_whole(entry)]
+    if len(whole) < FEWEST_HELD:
+        raise LibraryError(f"{len(whole)} whole shape(s) were learned from: {FEWEST_HELD} are needed to compare with")
+    return Judged(weights, about, whole, held)
 
 
 def _is_whole(entry: Entry) -> bool:
@@ -144,7 +152,8 @@ REAL, LEARNED = "held out", "learned from"
 def populations(case: Judged, times: int, seed: int) -> dict[str, Population]:
     """Return real shapes, some times as many of the prior and of free tubes, and a tube like each that was learned."""
     looked, count = Looked.of(case.held), times * len(case.held)
-    prior = registry.load("shapes", "mishape")(kind="mishape", weights=str(case.weights.resolve()))
+    weights = str(case.weights.resolve())
+    prior = registry.load("shapes", "mishape")(kind="mishape", weights=weights, resolution=RESOLUTION)
     sekh = registry.load("shapes", "tube")(kind="tube", preset="sekh2021")
     made = {
         REAL: (entry.shape() for entry in case.held),
@@ -161,13 +170,17 @@ def compared(case: Judged, times: int, seed: int, step: Step) -> Compared:
     step("drawing shapes")
     groups = populations(case, times, seed)
     real, learned = groups[REAL], groups[LEARNED]
-    numbers: dict[str, Any] = {"chance_spans": chance_spans(learned, len(real.given), _rng(seed, "chance"))}
+    numbers: dict[str, Any] = {
+        "chance": chance(len(real.given)),
+        "chance_spans": chance_spans(learned, len(real.given), _rng(seed, "chance")),
+        "nearest_floor": floor(learned),
+    }
     for name, group in groups.items():
         if group is not real:
             step(f"comparing: {name}")
             numbers[name] = _numbers(real, learned, group, seed)
     step("mirror images")
-    share, p = handedness(learned.clouds)
+    share, p = handedness(learned.clouds, _rng(seed, "handedness"))
     numbers["handedness"] = {"nearer as it is": share, "p": p}
     return Compared(groups, numbers)
 
@@ -194,8 +207,8 @@ def _numbers(real: Population, learned: Population, group: Population, seed: int
     return {
         "shapes": len(group.given),
         "sound": sound(group),
-        **{kind: {**asdict(one), "told_apart": one.told_apart} for kind, one in found.items()},
-        "spans": spans(real, group),
+        **{kind: asdict(one) for kind, one in found.items()},
+        "spans": spans(real, group, _rng(seed, f"spans.{group.name}")),
         "nearest_learned": dict(
             zip(("5 %", "median", "95 %"), np.quantile(far, (0.05, 0.5, 0.95)).tolist(), strict=True)
         ),

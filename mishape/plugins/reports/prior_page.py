@@ -34,8 +34,8 @@ def write_evaluation(
     folder: Path, case: Judged, held: Reconstructed, said: dict[str, Any], comparison: Compared | None
 ) -> Path:
     """Write ``evaluation.json`` and ``evaluation.html`` into a folder; return the page's path."""
-    folder.mkdir(parents=True, exist_ok=True)
     with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
         write_whole(folder / NUMBERS, json.dumps(said, indent=2, sort_keys=True) + "\n")
         write_whole(folder / PAGE, evaluation_page(case, held, said, comparison))
     return folder / PAGE
@@ -121,10 +121,12 @@ def _sets(comparison: Compared) -> str:
     count = len(comparison.populations[REAL].given)
     text = (
         f"Against {count} shapes held out, for as many of each row at a time: 1-NNA is how often a shape's nearest "
-        "neighbour is of its own set, 0.5 where sets cannot be told apart (mean of 400 choices, and 95 % of them; p "
-        "by permutation, the median of 8 choices). Shapes are compared along their principal axes, mirror images too, "
-        "in units of their longest edge. Drawn shapes count as real ones do: if they would be whole in the volume of "
-        "those that were held out, turned and placed at random."
+        f"neighbour is of its own set, {comparison.numbers['chance']:.3f} where sets cannot be told apart (mean of 400 "
+        "choices, and what 95 % of them lie between; p by permutation, twice the median of 8 choices). Shapes are "
+        "compared along their principal axes, mirror images too, in units of their longest edge. Drawn shapes count as "
+        "real ones do: if they would be whole in the volume of those that were held out, turned and placed at random. "
+        "Of what the prior draws the largest part is kept, and cavities are filled: that it is closed and of one part "
+        "says that this is done."
     )
     return section("Shapes that are drawn", table(head, rows), paragraph(text))
 
@@ -157,8 +159,8 @@ def _novelty(comparison: Compared) -> str:
         for name, found in _others(comparison)
     ]
     text = (
-        "Chamfer distance to the nearest shape that was learned; of those themselves, to the nearest other. Copies "
-        "would lie far below."
+        "Chamfer distance to the nearest shape that was learned; of those themselves, to the nearest other. A copy's "
+        f"distance is not 0, as surfaces are sampled: it is {comparison.numbers['nearest_floor']:.4f} in the median."
     )
     return section("Novelty", table(["", "5 %", "median", "95 %"], rows), paragraph(text))
 
@@ -167,7 +169,8 @@ def _mirrors(comparison: Compared) -> str:
     found = comparison.numbers["handedness"]
     text = (
         f"{found['nearer as it is']:.0%} of the shapes learned from are more like another shape than like any "
-        f"shape's mirror image; 50 % if handedness carries no information (two-sided sign test: p = {found['p']:.2f})."
+        f"shape's mirror image; about half if handedness carries no information (p = {found['p']:.2f}, by "
+        "mirroring shapes at random)."
     )
     return section("Mirror images", paragraph(text))
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from mishape.engine.needs import needs
 from mishape.plugins.verbs.generate import ProgressStyle
 
 learn = typer.Typer(help="Learn shapes, and what images say of them.", no_args_is_help=True)
@@ -47,6 +48,8 @@ def evaluate(
 ) -> None:
     """Judge a model of shapes, and a prior beside tubes, by shapes that it never saw."""
     _needs_learn()
+    needs("skimage", "em")
+    needs("cc3d", "em")
     from mishape.engine.library import open_library
     from mishape.plugins.reports.prior_numbers import judged, numbers_of
     from mishape.plugins.reports.prior_page import write_evaluation
@@ -59,7 +62,5 @@ def evaluate(
 
 
 def _needs_learn() -> None:
-    from mishape.engine.needs import needs
-
     needs("torch", "learn")
     needs("safetensors", "learn")
