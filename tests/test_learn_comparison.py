@@ -9,6 +9,7 @@ from mishape.engine.geometry import random_rotation
 from mishape.engine.library import open_library
 from mishape.engine.types import Points
 from mishape.learn.comparison import Distances, both, chamfer, cloud, handedness, interval
+from tests.small_shapes import sampled
 
 
 def line(rng: np.random.Generator, centre: float) -> Points:
@@ -33,6 +34,14 @@ def test_a_turned_or_mirrored_shape_is_the_same_shape() -> None:
     assert chamfer(own, cloud(turned.surface, 2000, rng)) == pytest.approx(floor, rel=0.1)
     assert chamfer(own, own * [1, -1, 1]) == 0
     assert chamfer(own, cloud(second.surface, 2000, rng)) > 2 * floor
+
+
+def test_the_first_points_are_a_smaller_sample() -> None:
+    """Flips are chosen, and points matched, by the first 256: they must not lie at one end."""
+    rod = sampled(form="capsule", length_nm=1500.0, radius_nm=150.0)  # its triangles are in order, from end to end
+    points = cloud(rod.surface, 1024, np.random.default_rng(0))
+    np.testing.assert_allclose(points[:256].mean(axis=0), points.mean(axis=0), atol=0.06)
+    np.testing.assert_allclose(points[:256].std(axis=0), points.std(axis=0), rtol=0.15)
 
 
 def test_the_earth_mover_knows_how_many_are_where() -> None:

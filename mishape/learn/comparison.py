@@ -24,9 +24,12 @@ TURNS = FLIPS[FLIPS.prod(axis=1) > 0]
 
 
 def cloud(mesh: Mesh, points: int, rng: Generator) -> Points:
-    """Return (points, 3) places on a surface, by area, in its principal frame; its longest edge is 1."""
+    """Return (points, 3) places on a surface, by area, in its principal frame; its longest edge is 1.
+
+    They come in random order: the first of them are a smaller sample.
+    """
     frame = Frame.principal(mesh)
-    places = frame.places(sample_surface(mesh, points, rng)) * frame.half_nm
+    places = frame.places(rng.permutation(sample_surface(mesh, points, rng))) * frame.half_nm
     return np.asarray(places / (2 * frame.half_nm.max() / MARGIN))
 
 
