@@ -95,6 +95,8 @@ class Trainer:
     def run(self, report: Report = lambda step, done, total: None) -> None:
         """Train to the end, from the last checkpoint if there is one."""
         steps = self.steps
+        # Said aloud, the number binds all of torch's libraries; by default some choose theirs, and so the last bits.
+        torch.set_num_threads(torch.get_num_threads())
         if (self.folder / CHECKPOINT).is_file():
             self._resume()
         begun = time.monotonic()
