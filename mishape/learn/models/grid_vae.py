@@ -20,8 +20,8 @@ class GridVae(Component):
     """Shapes in the box along their principal axes, as numbers at the nodes of a coarse grid in it.
 
     Distances at the corners of a lattice come in, and a distance at any point comes out: features between the grid's
-    nodes are interpolated, and a small perceptron reads them. Box and grid follow the shape, so that few numbers hold
-    much: at equal numbers, distances sampled in such a box reconstruct as well as far larger networks do in a cube.
+    nodes are interpolated, and a small perceptron reads them. Box and grid follow the shape, whatever its pose and
+    proportions.
     """
 
     kind: Literal["grid_vae"] = "grid_vae"

@@ -29,7 +29,7 @@ class OnetVae(Component):
     kl_weight: Real = Field(default=1.0, ge=0, le=1000)
     """Weight of the divergence, beside cross entropy that is summed over a shape's points; 0 to 1000, default 1."""
     kl_warm_up: Whole = Field(default=0, ge=0)
-    """Steps over which that weight rises from 0; default 0: as the reference, which collapses on small sets."""
+    """Steps over which that weight rises from 0; default 0, as the reference."""
     free_nats: Real = Field(default=0.0, ge=0, le=100)
     """Divergence of each latent number that costs nothing; 0 to 100 nats, default 0."""
     threshold: Real = Field(default=0.2, gt=0, lt=1)
