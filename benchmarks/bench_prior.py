@@ -26,10 +26,10 @@ SHAPES = 8
 @pytest.mark.parametrize("corners", [0, 65, 129], ids=lambda corners: f"{corners} corners" if corners else "draw")
 def test_shapes(benchmark: BenchmarkFixture, corners: int) -> None:
     from mishape.learn.prior import load_prior
-    from mishape.plugins.shapes.mishape import Mishape
+    from mishape.plugins.shapes.mishape import DEFAULT, Mishape, installed_weights
 
     source = Mishape(resolution=corners or 65)
-    prior = load_prior(source._place, 0)
+    prior = load_prior(installed_weights()[DEFAULT](), 0)
 
     def draw() -> Any:
         rng = np.random.default_rng(1)

@@ -15,6 +15,7 @@ import yaml
 import mishape
 from mishape.plugins.shapes.implicit import Implicit
 from tests.conftest import Run
+from tests.small_priors import MODEL, PRIOR
 from tests.small_shapes import sampled
 
 torch = pytest.importorskip("torch")
@@ -31,13 +32,9 @@ from mishape.plugins.reports.populations import Looked, Population, drawn  # noq
 PLAN: dict[str, Any] = {
     "mishape": 1,
     "shapes": {"libraries": ["beans"], "held_out": ["c"]},
-    "model": {"kind": "grid_vae", "cells": [4, 2, 2], "channels": 2, "width": 16, "lattice": [24, 12, 12]},
+    "model": MODEL,
     "training": {"steps": 40, "batch": 4, "points": 256, "check_every": 20, "learning_rate": 0.004},
-    "prior": {
-        "model": {"kind": "flow", "width": 32, "blocks": 1, "steps": 5},
-        "variations": 4,
-        "training": {"steps": 60, "batch": 32, "learning_rate": 0.003, "check_every": 30},
-    },
+    "prior": PRIOR,
 }
 
 

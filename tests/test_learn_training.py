@@ -21,6 +21,7 @@ import yaml
 import mishape
 from mishape.engine.geometry import check_watertight
 from tests.conftest import Run
+from tests.small_priors import MODEL, PRIOR
 from tests.small_shapes import sampled
 
 torch = pytest.importorskip("torch")
@@ -32,13 +33,9 @@ PLAN: dict[str, Any] = {
     "mishape": 1,
     "seed": 3,
     "shapes": {"libraries": ["beans"], "held_out": ["c"], "validation": ["b"]},
-    "model": {"kind": "grid_vae", "cells": [4, 2, 2], "channels": 2, "width": 16, "lattice": [24, 12, 12]},
+    "model": MODEL,
     "training": {"steps": 40, "batch": 4, "points": 256, "check_every": 10, "learning_rate": 0.004},
-    "prior": {
-        "model": {"kind": "flow", "width": 32, "blocks": 1, "steps": 5},
-        "variations": 4,
-        "training": {"steps": 60, "batch": 32, "learning_rate": 0.003, "check_every": 30},
-    },
+    "prior": PRIOR,
 }
 
 

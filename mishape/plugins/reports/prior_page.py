@@ -96,24 +96,15 @@ def _others(comparison: Compared) -> Iterator[tuple[str, dict[str, Any]]]:
     return ((name, comparison.numbers[name]) for name in comparison.populations if name != REAL)
 
 
+def _told(one: dict[str, float]) -> list[str]:
+    """Return what one kind of distance says of a population."""
+    accuracy = f"{one['accuracy']:.3f} ({one['low']:.2f} to {one['high']:.2f})"
+    return [accuracy, f"{one['p']:.3f}", f"{one['coverage']:.2f}", f"{one['matching']:.4f}"]
+
+
 def _sets(comparison: Compared) -> str:
     rows = [
-        (
-            name,
-            found["shapes"],
-            f"{found['sound']:.0%}",
-            *(
-                text
-                for kind in ("chamfer", "earth_mover")
-                for one in (found[kind],)
-                for text in (
-                    f"{one['accuracy']:.3f} ({one['low']:.2f} to {one['high']:.2f})",
-                    f"{one['p']:.3f}",
-                    f"{one['coverage']:.2f}",
-                    f"{one['matching']:.4f}",
-                )
-            ),
-        )
+        (name, found["shapes"], f"{found['sound']:.0%}", *_told(found["chamfer"]), *_told(found["earth_mover"]))
         for name, found in _others(comparison)
     ]
     head = ["", "shapes", "closed, of one part"]
