@@ -6,6 +6,7 @@ drawn by itself, so that its bytes depend on its own random stream alone: "draw"
 
 from __future__ import annotations
 
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -25,11 +26,12 @@ SHAPES = 8
 
 @pytest.mark.parametrize("corners", [0, 65, 129], ids=lambda corners: f"{corners} corners" if corners else "draw")
 def test_shapes(benchmark: BenchmarkFixture, corners: int) -> None:
+    from mishape.learn.installed import find_weights
     from mishape.learn.prior import load_prior
-    from mishape.plugins.shapes.mishape import DEFAULT, Mishape, installed_weights
+    from mishape.plugins.shapes.mishape import Mishape
 
     source = Mishape(resolution=corners or 65)
-    prior = load_prior(installed_weights()[DEFAULT](), 0)
+    prior = load_prior(find_weights("urocell", "prior.safetensors", "urocell", Path())[0], 0)
 
     def draw() -> Any:
         rng = np.random.default_rng(1)

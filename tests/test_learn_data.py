@@ -109,24 +109,27 @@ def test_items_are_a_pure_function_of_their_numbers(solids: list[Solid]) -> None
         np.testing.assert_array_equal(value[1].numpy(), item[name])
 
 
-def test_what_a_border_cuts_is_not_seen(mishape_data: Path, tmp_path: Path) -> None:
-    """Points beyond the volume have no label; whole shapes have a weight, cut ones none."""
+def test_what_a_border_cuts_is_not_seen(tmp_path: Path) -> None:
+    """A ball cut by a volume's border: where it is seen, distances are the whole ball's; it is never drawn."""
     from mishape.em.prepare import prepare
     from mishape.em.settings import Making, Origin
 
-    volume = mishape_data / "urocell/mito_instance/fib1-1-0-3.nii.gz"
-    library = prepare([str(volume)], tmp_path / "d", Making(voxel_nm=(16, 16, 15)), Origin())
-    cut = [solid for solid in of_library(library).solids if not solid.is_whole]
-    assert (len(library), len(cut)) == (16, 12)
-    for solid in cut:
+    radius, voxel_nm, middle = 14, 16.0, np.array([9, 20, 20])
+    voxels = np.stack(np.meshgrid(*map(np.arange, (60, 40, 40)), indexing="ij"), axis=-1)
+    ball = np.linalg.norm(voxels - middle, axis=-1) < radius
+    other = np.linalg.norm(voxels - np.array([44, 20, 20]), axis=-1) < 10
+    np.save(tmp_path / "labels.npy", (ball + 2 * other).astype(np.uint8).T)
+    library = prepare([str(tmp_path / "labels.npy")], tmp_path / "d", Making(voxel_nm=(voxel_nm,) * 3), Origin())
+    cut, whole = of_library(library).solids
+    assert (cut.weight, whole.weight) == (0.0, library["labels-2"].fields["inclusion_weight"])
+    places: Points = lattice((40, 40, 40))
+    for solid, centre, size, known in ((cut, middle, radius, 0.5), (whole, np.array([44, 20, 20]), 10, 1.0)):
         target = Target.fitted(solid, Frame.principal(solid.mesh), Variation.none())
-        places: Points = lattice((24, 16, 16))
-        seen = target.is_seen(places)
-        assert seen.any()
-        assert not seen.all()
-        assert seen[target.distance_nm(places) < -20].all()
-    whole = next(solid for solid in of_library(library).solids if solid.is_whole)
-    assert whole.weight == library[whole.id].inclusion_weight
+        seen, found_nm = target.is_seen(places), target.distance_nm(places)
+        at_nm = target._own_nm(places) + np.array(library[solid.id].place_nm)
+        true_nm = np.linalg.norm(at_nm - centre * voxel_nm, axis=1) - size * voxel_nm
+        assert np.abs(found_nm - true_nm)[seen].max() < voxel_nm
+        assert known <= seen[np.abs(found_nm) < 3 * voxel_nm].mean() <= known + 0.3
 
 
 def test_folds(solids: list[Solid]) -> None:

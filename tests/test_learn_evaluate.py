@@ -26,6 +26,7 @@ from mishape.learn.models.grid_vae import GridVae  # noqa: E402 -- what is below
 from mishape.learn.reconstruction import activity, reconstructions  # noqa: E402
 from mishape.learn.shape_data import ShapeDataset  # noqa: E402
 from mishape.learn.solids import solid_of  # noqa: E402
+from mishape.learn.tensors import read_tensors, write_tensors  # noqa: E402
 from mishape.plugins.reports.likeness import sound, spans  # noqa: E402
 from mishape.plugins.reports.populations import Looked, Population, drawn  # noqa: E402
 
@@ -120,6 +121,15 @@ def test_what_cannot_be_judged(prior: Path, run: Run, tmp_path: Path, name: str)
     assert code == 1
     assert said in err
     assert [*tmp_path.iterdir()] == []
+
+
+def test_weights_that_do_not_say_what_they_are_of(prior: Path, run: Run, tmp_path: Path) -> None:
+    tensors, about = read_tensors(prior / "run/prior.safetensors")
+    write_tensors(tmp_path / "odd.safetensors", tensors, {**about, "folds": None})
+    library = str(prior / "beans")
+    code, _, err = run("learn", "evaluate", str(tmp_path / "odd.safetensors"), "--library", library, "-o", "out")
+    assert code == 1
+    assert "are of something else than a model of shapes: folds is to be a list of names" in err
 
 
 def test_other_shapes_than_those_that_were_learned(prior: Path, run: Run, tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ def test_the_distribution_is_as_its_card_says() -> None:
 def test_weights_that_are_not_there(
     entries: list[EntryPoint], weights: dict[str, str], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(source, "entry_points", lambda group: entries)
+    monkeypatch.setattr("mishape.learn.installed.entry_points", lambda group: entries)
     objects = [{"shape": {"kind": "mishape", **weights}}]
     with pytest.raises(mishape.SpecError, match=re.escape(said)):
         mishape.load_spec({**SCENE, "objects": objects})

@@ -15,6 +15,9 @@ from mishape.engine.types import Points
 from mishape.engine.wording import problem
 
 WAVES, PERIOD = 3, 4.0
+SHARES = 1 / np.arange(1, WAVES + 1)
+SHARES *= np.sqrt(2 / (SHARES**2).sum())
+"""Standard deviations of the waves' heights: the shorter, the lower; that of their sum is 1."""
 ALONG = np.linspace(-2, 2, 1025)
 """Places along the longest edge, in half of its length, at which waves are tabled: sines are slow."""
 
@@ -27,7 +30,8 @@ class Augmentation(Model):
     stretch: Real = Field(default=0.1, ge=0, le=0.5)
     """Standard deviation of the logarithm of each edge's change; 0 to 0.5, default 0.1."""
     bend: Real = Field(default=0.05, ge=0, le=0.2)
-    """Standard deviation of a smooth shift across the longest edge, as a share of the box; 0 to 0.2, default 0.05."""
+    """Standard deviation of a smooth shift across the longest edge, as a share of half the box; 0 to 0.2, default 0.05.
+    """
     warp: Real = Field(default=0.0, ge=0, le=0.5)
     """Standard deviation of a smooth change of thickness along the longest edge, its logarithm; 0 to 0.5, default 0."""
     scale: tuple[Real, Real] = (1.0, 1.0)
@@ -58,7 +62,7 @@ class Variation:
     stretch
         (3,) edges of the varied box over those of the shape's.
     waves, phases
-        (3, WAVES) of a smooth shift along each axis, in half edges of the box.
+        (2, WAVES) of a smooth shift along either axis across the longest edge, in half edges of the box.
     swells, swell_phases
         (WAVES,) of the logarithm of a smooth change of thickness along the longest edge.
     offset_nm
@@ -76,7 +80,7 @@ class Variation:
     @classmethod
     def none(cls) -> Self:
         """Return what changes nothing."""
-        none = np.zeros((3, WAVES))
+        none = np.zeros((2, WAVES))
         return cls(np.ones(3), np.ones(3), none, none, none[0], none[0], 0.0)
 
     @classmethod
@@ -90,10 +94,10 @@ class Variation:
         if not plan.mirror:
             flips[2] *= flips.prod()
         stretch = np.exp(plan.stretch * rng.standard_normal(3))
-        waves = plan.bend * rng.standard_normal((3, WAVES)) / np.arange(1, WAVES + 1)
+        waves = plan.bend * rng.standard_normal((2, WAVES)) * SHARES
         offset_nm = plan.jitter_nm * float(rng.standard_normal())
-        phases = rng.uniform(0, 2 * np.pi, (3, WAVES))
-        swells = plan.warp * rng.standard_normal(WAVES) / np.arange(1, WAVES + 1)
+        phases = rng.uniform(0, 2 * np.pi, (2, WAVES))
+        swells = plan.warp * rng.standard_normal(WAVES) * SHARES
         swell_phases = rng.uniform(0, 2 * np.pi, WAVES)
         size = np.exp(rng.uniform(*np.log(plan.scale)))
         return cls(flips, stretch * size, waves, phases, swells, swell_phases, offset_nm)
@@ -129,7 +133,7 @@ class Variation:
     @cached_property
     def _tables(self) -> list[Points]:
         """Shifts along y and z and the logarithm of the width, at `ALONG`."""
-        waves = ((self.waves[1], self.phases[1]), (self.waves[2], self.phases[2]), (self.swells, self.swell_phases))
+        waves = (*zip(self.waves, self.phases, strict=True), (self.swells, self.swell_phases))
         angles = ALONG[:, None] * np.arange(1, WAVES + 1) * np.pi / 2
         return [(heights * np.sin(angles + phases)).sum(axis=1) for heights, phases in waves]
 

@@ -87,6 +87,16 @@ def about(plan: LearnPlan, origins: Sequence[Origin], shapes: Dealt) -> dict[str
     }
 
 
+def check_about(said: dict[str, Any]) -> None:
+    """Raise a ValueError unless a file of weights says what `about` does, as far as it is read again."""
+    for name in ("libraries", "folds", "held_out", "validation_folds", "licences"):
+        if not isinstance(said.get(name), list) or not all(isinstance(one, str) for one in said[name]):
+            raise ValueError(f"{name} is to be a list of names")
+    for name in ("shapes", "whole_shapes", "data_sha256"):
+        if not isinstance(said.get(name), int | str):
+            raise ValueError(f"{name} is not said")
+
+
 def data_hash(shapes: Iterable[tuple[str, Mesh]]) -> str:
     """Return the SHA-256 of all shapes' ids and surfaces."""
     every = [*shapes]

@@ -18,6 +18,7 @@ from mishape.engine import registry
 from mishape.engine.errors import PluginError
 from mishape.engine.meshing import mesh_of_field
 from mishape.engine.types import Points, Shape
+from mishape.learn.dealing import check_about
 from mishape.learn.extract import field_of
 from mishape.learn.networks import distances_at
 from mishape.learn.plan import ShapeModel
@@ -95,11 +96,12 @@ def load_prior(path: Path, changed_ns: int) -> Prior:
         If they are damaged, of something else, or of a model that is not installed.
     """
     tensors, about = read_tensors(path)
-    with _fitting(path, "a prior of shapes"):
+    with fitting(path, "a prior of shapes"):
         flow = parts(tensors, "distribution")
         distribution = _component(about["distribution"]).network(len(flow["mean"]))
         model = _component(about["model"])
         autoencoder = _filled(model.network(), parts(tensors, "autoencoder"))
+        check_about(about)
         return Prior(autoencoder, _filled(distribution, flow), model.sampling(1).frame == "cube", about)
 
 
@@ -112,7 +114,7 @@ def load_model(path: Path) -> tuple[ShapeModel, Any]:
         If they are damaged, of something else, or of a model that is not installed.
     """
     tensors, about = read_tensors(path)
-    with _fitting(path, "a model of shapes"):
+    with fitting(path, "a model of shapes"):
         model = _component(about["model"])
         own = parts(tensors, "autoencoder") if about["kind"] == "prior" else tensors
         return model, _filled(model.network(), own)
@@ -133,8 +135,8 @@ def _filled(network: Any, weights: dict[str, Tensor]) -> Any:
 
 
 @contextmanager
-def _fitting(path: Path, wanted: str) -> Iterator[None]:
-    """Turn whatever does not fit in a file of weights into words."""
+def fitting(path: Path, wanted: str) -> Iterator[None]:
+    """Turn whatever does not fit in a file of weights into a `WeightsError` that says what was wanted."""
     try:
         yield
     except PluginError as error:

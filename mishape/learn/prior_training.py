@@ -13,9 +13,11 @@ from torch import Tensor
 
 from mishape.engine.files import canonical
 from mishape.engine.seeding import Stage, stream
+from mishape.learn.augment import Augmentation
+from mishape.learn.batches import stacked
 from mishape.learn.networks import new, on_device, plain
 from mishape.learn.plan import LearnPlan, PriorPlan
-from mishape.learn.shape_data import ShapeDataset, stacked
+from mishape.learn.shape_data import ShapeDataset
 from mishape.learn.tensors import read_tensors, write_tensors
 from mishape.learn.train import WEIGHTS, Batch, Report, Trainer
 
@@ -36,7 +38,7 @@ def train_prior(
     weights, kept = read_tensors(folder / WEIGHTS)
     autoencoder.load_state_dict(weights)
     solids = [solid for solid in data.solids if solid.is_whole]
-    whole = ShapeDataset(solids, data.sampling, data.augmentation, data.seed)
+    whole = ShapeDataset(solids, data.sampling, as_found(plan.shapes.augmentation), data.seed)
     rows, chances = encoded(autoencoder.to(device).eval(), whole, prior.variations, device)
     network = new(plan.seed, lambda: prior.model.network(rows.shape[1]))
     network.mean.copy_(rows.mean(0))
@@ -56,6 +58,11 @@ def train_prior(
     tensors = {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
     write_tensors(folder / PRIOR, tensors, {**kept, "kind": "prior", "distribution": plain(prior.model)})
     return folder / PRIOR
+
+
+def as_found(augmentation: Augmentation) -> Augmentation:
+    """Return variations by which a shape is still one of the kind that was found: of its size and thickness."""
+    return augmentation.model_copy(update={"scale": (1.0, 1.0), "warp": 0.0, "jitter_nm": 0.0})
 
 
 @torch.no_grad()

@@ -10,10 +10,11 @@ import torch
 from numpy.typing import NDArray
 
 from mishape.engine.types import Points
+from mishape.learn.batches import stacked
 from mishape.learn.frames import lattice
 from mishape.learn.models.layers import ACTIVE
 from mishape.learn.networks import distances_at, on_device
-from mishape.learn.shape_data import Lattice, ShapeDataset, stacked
+from mishape.learn.shape_data import Lattice, ShapeDataset
 
 SCORED = 65_536
 """Places at which solids are compared, about: on a lattice whose cells are as nearly cubes as the sampling's."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 import numpy as np
-import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
@@ -84,9 +83,13 @@ class Target:
         return np.asarray(self.solid.distance_nm(self._own_nm(places)) * grown + self.variation.offset_nm)
 
     def is_seen(self, places: Points) -> NDArray[np.bool_]:
-        """Tell which of (n, 3) places of the box lie in the volume that the shape was cut from."""
-        own_nm = self._own_nm(places)
-        return np.asarray(((own_nm >= self.solid.seen_nm[0]) & (own_nm <= self.solid.seen_nm[1])).all(axis=1))
+        """Tell at which of (n, 3) places of the box the distance is known.
+
+        That is where the border that cuts a shape is further away than its surface: what lies beyond it is no nearer.
+        """
+        own_nm, (low, high) = self._own_nm(places), self.solid.seen_nm
+        room_nm = np.minimum(own_nm - low, high - own_nm).min(axis=1)
+        return np.asarray(np.abs(self.solid.distance_nm(own_nm)) < room_nm)
 
     def _own_nm(self, places: Points) -> Points:
         return self.own.own_nm(self.variation.source(self._varied(places)))
@@ -154,11 +157,6 @@ class ShapeDataset(Dataset[dict[str, Any]]):
         if sampling.lattice is not None:
             item["lattice"] = target.distance_nm(lattice(sampling.lattice)).reshape(1, *sampling.lattice) / scale_nm
         return {name: np.asarray(value, np.float32) for name, value in item.items()}
-
-
-def stacked(items: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
-    """Return items as one batch of tensors."""
-    return {name: torch.from_numpy(np.stack([item[name] for item in items])) for name in items[0]}
 
 
 def _places(target: Target, sampling: Sampling, rng: Generator) -> Points:

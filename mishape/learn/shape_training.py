@@ -4,46 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from mishape.engine.files import canonical, disk_errors
-from mishape.engine.seeding import Stage, stream
+from mishape.learn.batches import Drawn
 from mishape.learn.dealing import about, data_hash, dealt
 from mishape.learn.networks import new, plain
 from mishape.learn.origins import Origin
 from mishape.learn.plan import LearnPlan
 from mishape.learn.processes import joined
 from mishape.learn.reconstruction import score
-from mishape.learn.shape_data import ShapeDataset, stacked
-from mishape.learn.train import WEIGHTS, Batch, Report, Trainer, TrainingError
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """Batches of shapes drawn at random, each a pure function of its step.
-
-    Parameters
-    ----------
-    data
-        The shapes.
-    batch
-        How many a step has, over all processes.
-    rank, count
-        Which of how many processes this is: it has every so manieth shape of a batch.
-    """
-
-    data: ShapeDataset
-    batch: int
-    rank: int = 0
-    count: int = 1
-
-    def __call__(self, step: int) -> Batch:
-        """Return this process's part of a step's batch."""
-        slots = range(self.rank, self.batch, self.count)
-        numbers = stream(self.data.seed, step, Stage.SPLIT, "learn.batch").integers(len(self.data), size=self.batch)
-        items = [self.data.item(int(numbers[slot]), step * self.batch + slot) for slot in slots]
-        return stacked(items)
+from mishape.learn.shape_data import ShapeDataset
+from mishape.learn.train import WEIGHTS, Report, Trainer, TrainingError
 
 
 def train_shapes(

@@ -14,6 +14,27 @@ from mishape.engine.types import Mesh, Points, Shape
 
 NODES, ROOM = 96, 3
 """Steps along the longest edge of a lattice made for a shape that brings none, and around it."""
+RIM = 2
+"""Voxels at a volume's border that smoothing drew a cut shape's surface into."""
+
+
+@dataclass(frozen=True)
+class Everywhere:
+    """A sampled field's distances, beyond its lattice too: there they grow by the way to it.
+
+    Parameters
+    ----------
+    field
+        Distances on a lattice.
+    """
+
+    field: SampledField
+
+    def __call__(self, points_nm: Points) -> Points:
+        """Return signed distances, (n,) nm, at (n, 3) points, nm."""
+        end_nm = self.field.origin_nm + self.field.step_nm * (np.array(self.field.values.shape) - 1)
+        beyond_nm = points_nm - points_nm.clip(self.field.origin_nm, end_nm)
+        return np.asarray(self.field(points_nm) + np.sqrt(np.einsum("ij,ij->i", beyond_nm, beyond_nm)))
 
 
 @dataclass(frozen=True)
@@ -29,7 +50,8 @@ class Solid:
     distance_nm
         (n, 3) points of its own frame -> signed distance, nm, negative inside.
     seen_nm
-        (2, 3) corners of the part of the own frame that was looked at: what the volume's border cuts goes on beyond.
+        (2, 3) corners of the part of the own frame in which a border cuts it, beyond which it goes on; infinite of
+        whole ones, around which there is nothing of them.
     weight
         How many shapes of its size it stands for: long ones are seldom whole in a small volume. 0 for one that no
         distribution is learned from, as it is cut, or made.
@@ -53,27 +75,27 @@ class Solid:
 
 def solid_of_entry(entry: Entry) -> Solid:
     """Return a library's shape as a solid."""
-    weight = entry.fields.get("inclusion_weight")
-    cut = bool(entry.fields.get("touches_border"))
-    return solid_of(entry.shape(), _seen_nm(entry), 0.0 if cut else float(weight or 1.0))
+    if entry.fields.get("touches_border"):
+        return solid_of(entry.shape(), _seen_nm(entry), weight=0.0)
+    return solid_of(entry.shape(), weight=float(entry.fields.get("inclusion_weight") or 1.0))
 
 
 def solid_of(shape: Shape, seen_nm: Points | None = None, weight: float = 1.0) -> Solid:
     """Return a shape as a solid, seen all around if nothing else is said."""
     everywhere = np.array([[-np.inf] * 3, [np.inf] * 3])
-    field = distances(shape)
+    field = Everywhere(distances(shape))
     seen = everywhere if seen_nm is None else seen_nm
     return Solid(shape.id, shape.fold, shape.surface, field, seen, weight, shape.licence)
 
 
 def _seen_nm(entry: Entry) -> Points | None:
-    """Return the corners of the volume that an entry was cut from, in its own frame."""
+    """Return the corners of the part of an entry's volume where its surface is its own, in its own frame."""
     about = entry.library.meta.get("volumes", {}).get(entry.fields.get("volume"))
     if about is None or "place_nm" not in entry.fields:
         return None
-    low = np.array(about["origin_nm"], np.float64)
-    size = np.array(about["shape"]) * np.array(about["voxel_nm"])
-    return np.asarray(np.stack([low, low + size]) - np.array(entry.place_nm))
+    voxel_nm, origin_nm = np.array(about["voxel_nm"]), np.array(about["origin_nm"], np.float64)
+    voxels = np.array([np.full(3, RIM), np.array(about["shape"]) - RIM])
+    return np.asarray(origin_nm + (voxels - 0.5) * voxel_nm - np.array(entry.place_nm))
 
 
 def distances(shape: Shape) -> SampledField:
@@ -101,7 +123,9 @@ def sampled(shape: Shape, step_nm: float) -> SampledField:
         inside = shape.inside(points)
         values = euclidean(inside.reshape(counts), np.full(3, step_nm)).ravel()
         near = np.abs(values) < 2 * step_nm
-        values[near] = np.where(inside[near], -1, 1) * _from_planes(shape.surface, points[near])
+        coarse = np.abs(values[near])
+        fine = _from_planes(shape.surface, points[near]).clip(coarse - step_nm, coarse + step_nm)
+        values[near] = np.where(inside[near], -1, 1) * np.maximum(fine, 0)
     return SampledField(
         values.reshape(counts).astype(np.float32), np.array([axis[0] for axis in axes]), np.full(3, step_nm)
     )

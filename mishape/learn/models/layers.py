@@ -32,7 +32,10 @@ def with_edges(grid: Tensor, edges: Tensor) -> Tensor:
 
 
 def at_places(grid: Tensor, places: Tensor) -> Tensor:
-    """Return features, (B, n, C), of a (B, C, X, Y, Z) grid at (B, n, 3) places from -1 to 1: linear between nodes."""
+    """Return features, (B, n, C), of a (B, C, X, Y, Z) grid at (B, n, 3) places from -1 to 1: linear between nodes.
+
+    Nodes are the middles of the cells that the box is divided into.
+    """
     zyx = places.flip(-1)[:, :, None, None]
-    found = functional.grid_sample(grid, zyx, align_corners=True, padding_mode="border")
+    found = functional.grid_sample(grid, zyx, align_corners=False, padding_mode="border")
     return found[..., 0, 0].transpose(1, 2)

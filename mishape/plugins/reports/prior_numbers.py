@@ -15,7 +15,7 @@ from mishape.engine.errors import LibraryError
 from mishape.engine.library import Entry, Library
 from mishape.engine.seeding import Stage, stream
 from mishape.learn.comparison import handedness, interval
-from mishape.learn.dealing import data_hash
+from mishape.learn.dealing import check_about, data_hash
 from mishape.learn.reconstruction import Activity, Reconstruction, activity, reconstructions
 from mishape.learn.shape_data import ShapeDataset
 from mishape.learn.solids import solid_of_entry
@@ -67,9 +67,7 @@ def judged(weights: Path, libraries: Sequence[Library], folds: Sequence[str] = (
     LibraryError
         If there are too few shapes.
     """
-    _, about = read_tensors(weights)
-    if about.get("kind") not in ("prior", "autoencoder"):
-        raise WeightsError(f"weights {str(weights)!r} are of no model of shapes: give a run's weights or prior")
+    about = _about(weights)
     entries = [entry for library in libraries for entry in library]
     learned = [entry for entry in entries if str(entry.fold) in about["folds"]]
     if data_hash((entry.id, entry.shape().surface) for entry in learned) != about["data_sha256"]:
@@ -80,7 +78,7 @@ def judged(weights: Path, libraries: Sequence[Library], folds: Sequence[str] = (
         )
     asked = folds or about["held_out"]
     for why, named in (("learned from", "folds"), ("chosen by", "validation_folds")):
-        if seen := sorted({*asked} & {*about.get(named, ())}):
+        if seen := sorted({*asked} & {*about[named]}):
             raise WeightsError(f"weights {str(weights)!r} were {why} fold(s) {', '.join(seen)}: name others")
     held = [entry for entry in entries if entry.fold in asked and _is_whole(entry)]
     if len(held) < FEWEST_HELD:
@@ -92,6 +90,17 @@ def judged(weights: Path, libraries: Sequence[Library], folds: Sequence[str] = (
     if len(whole) < FEWEST_HELD:
         raise LibraryError(f"{len(whole)} whole shape(s) were learned from: {FEWEST_HELD} are needed to compare with")
     return Judged(weights, about, whole, held)
+
+
+def _about(weights: Path) -> dict[str, Any]:
+    from mishape.learn.prior import fitting
+
+    _, about = read_tensors(weights)
+    if about.get("kind") not in ("prior", "autoencoder"):
+        raise WeightsError(f"weights {str(weights)!r} are of no model of shapes: give a run's weights or prior")
+    with fitting(weights, "a model of shapes"):
+        check_about(about)
+    return about
 
 
 def _is_whole(entry: Entry) -> bool:

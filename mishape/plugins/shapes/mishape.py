@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial
-from importlib.metadata import EntryPoint, entry_points
-from importlib.util import find_spec
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +13,8 @@ from mishape.engine.component import Component, Real, Whole
 from mishape.engine.errors import MishapeError, ShapeError
 from mishape.engine.needs import needs
 from mishape.engine.types import Shape
-from mishape.engine.wording import problem, suggestion
+from mishape.engine.wording import problem
+from mishape.learn.installed import find_weights
 
 DEFAULT, FILE = "urocell", "prior.safetensors"
 TRIES = 20
@@ -47,17 +45,8 @@ class Mishape(Component):
             needs("safetensors", "learn")
         except MishapeError as error:
             raise problem(str(error)) from None
-        installed = installed_weights()
-        self._installed = self.weights in installed
-        if self._installed:
-            self._place = installed[self.weights]()
-            return
-        self._place = (Path((context or {}).get("folder") or ".") / self.weights).resolve()
-        if not self._place.is_file() and self.weights == DEFAULT:
-            raise problem("the default weights are not installed: pip install mishape-weights-urocell")
-        if not self._place.is_file():
-            known = suggestion(self.weights, installed)
-            raise problem(f"weights {self.weights!r} are neither installed nor a file: {known}")
+        folder = Path((context or {}).get("folder") or ".")
+        self._place, self._installed = find_weights(self.weights, FILE, DEFAULT, folder)
 
     def input_files(self) -> Mapping[str, Path]:
         """Return the file of weights, by parameter; what is installed is known by its distribution's version."""
@@ -82,14 +71,3 @@ class Mishape(Component):
                 last = error
         raise ShapeError(f"weights {self.weights!r}: {TRIES} draws in a row are no shapes ({last}): train them longer")
 
-
-def installed_weights() -> dict[str, Callable[[], Path]]:
-    """Return what gives the file of weights, by name, of each installed distribution (group ``mishape.weights``)."""
-    return {entry.name: partial(_file_of, entry) for entry in entry_points(group="mishape.weights")}
-
-
-def _file_of(entry: EntryPoint) -> Path:
-    spec = find_spec(entry.value)
-    if spec is None or not spec.submodule_search_locations:
-        raise problem(f"weights {entry.name!r} are broken: their package {entry.value!r} is missing, install it again")
-    return Path(spec.submodule_search_locations[0]) / FILE

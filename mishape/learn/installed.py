@@ -1,0 +1,49 @@
+"""Weights that are installed: each a distribution of its own, of the entry-point group ``mishape.weights``."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from pathlib import Path
+
+from mishape.engine.wording import problem, suggestion
+
+
+def find_weights(given: str, file: str, default: str, folder: Path) -> tuple[Path, bool]:
+    """Return the file of weights, and whether it is installed.
+
+    Parameters
+    ----------
+    given
+        Name of installed weights, or a path.
+    file
+        What the file is called in their package.
+    default
+        Name of the weights that are meant if the user says nothing.
+    folder
+        Where relative paths start.
+
+    Raises
+    ------
+    PydanticCustomError
+        If there are none, with what to install or what was meant.
+    """
+    installed = {entry.name: entry for entry in entry_points(group="mishape.weights")}
+    if given in installed:
+        return _file_of(installed[given], file), True
+    place = (folder / given).resolve()
+    if not place.is_file() and given == default:
+        raise problem(f"the default weights are not installed: pip install mishape-weights-{default}")
+    if not place.is_file():
+        raise problem(f"weights {given!r} are neither installed nor a file: {suggestion(given, installed)}")
+    return place, False
+
+
+def _file_of(entry: EntryPoint, file: str) -> Path:
+    spec = find_spec(entry.value)
+    if spec is None or not spec.submodule_search_locations:
+        raise problem(f"weights {entry.name!r} are broken: their package {entry.value!r} is missing, install it again")
+    place = Path(spec.submodule_search_locations[0]) / file
+    if not place.is_file():
+        raise problem(f"weights {entry.name!r} hold no {file}: they are for something else")
+    return place
