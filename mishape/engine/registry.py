@@ -24,6 +24,7 @@ VERBS = {
     "executors": ("imap",),
     "exporters": ("export",),
     "models": ("network",),
+    "segmenters": ("segment",),
 }
 """Family -> the verb that its components have (any one of them)."""
 

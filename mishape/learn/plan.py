@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, Self, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -19,6 +19,9 @@ from mishape.learn.origins import Origin, Procedural, origin
 
 if TYPE_CHECKING:
     from mishape.learn.shape_data import Sampling
+
+
+Plan = TypeVar("Plan", bound=Model)
 
 
 class ShapeModel(Protocol):
@@ -144,21 +147,39 @@ def load_plan(path: Path, libraries: Sequence[str] = ()) -> tuple[LearnPlan, lis
     LibraryError
         If a library is damaged.
     """
-    try:
-        document, source = parse(path.read_text(encoding="utf-8"), str(path))
-    except FileNotFoundError:
-        raise SpecError(f"training file {str(path)!r} does not exist: give the path of a YAML file") from None
-    except (OSError, ValueError) as error:
-        raise SpecError(f"training file {str(path)!r} cannot be read: {error}") from None
-    plan = _validated(document, source, path)
+    document, source = read_training(path)
+    plan = validated(LearnPlan, document, source, path)
     if libraries:
         return plan, [origin(name) for name in libraries]
     return plan, [_opened(name, number, source, path) for number, name in enumerate(plan.shapes.libraries)]
 
 
-def _validated(document: Any, source: Source, path: Path) -> LearnPlan:
+def read_training(path: Path) -> tuple[Any, Source]:
+    """Return what a training's YAML file holds, and where it stands in it.
+
+    Raises
+    ------
+    SpecError
+        If it cannot be read.
+    """
     try:
-        return LearnPlan.model_validate(document, context={"folder": path.resolve().parent})
+        return parse(path.read_text(encoding="utf-8"), str(path))
+    except FileNotFoundError:
+        raise SpecError(f"training file {str(path)!r} does not exist: give the path of a YAML file") from None
+    except (OSError, ValueError) as error:
+        raise SpecError(f"training file {str(path)!r} cannot be read: {error}") from None
+
+
+def validated(kind: type[Plan], document: Any, source: Source, path: Path) -> Plan:
+    """Return a training's plan.
+
+    Raises
+    ------
+    SpecError
+        With file, line and column of every complaint.
+    """
+    try:
+        return kind.model_validate(document, context={"folder": path.resolve().parent})
     except ValidationError as error:
         lines = error.errors(include_url=False)
         places = [(tuple(part for part in line["loc"] if part != "[key]"), line["msg"]) for line in lines]

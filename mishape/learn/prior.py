@@ -14,15 +14,14 @@ import torch
 from numpy.random import Generator
 from torch import Tensor
 
-from mishape.engine import registry
-from mishape.engine.errors import PluginError
 from mishape.engine.meshing import mesh_of_field
 from mishape.engine.types import Points, Shape
 from mishape.learn.dealing import check_about
 from mishape.learn.extract import field_of
 from mishape.learn.networks import distances_at
 from mishape.learn.plan import ShapeModel
-from mishape.learn.tensors import WeightsError, read_tensors
+from mishape.learn.stored import component, filled, fitting
+from mishape.learn.tensors import read_tensors
 
 EDGES = 3
 
@@ -98,11 +97,11 @@ def load_prior(path: Path, changed_ns: int) -> Prior:
     tensors, about = read_tensors(path)
     with fitting(path, "a prior of shapes"):
         flow = parts(tensors, "distribution")
-        distribution = _component(about["distribution"]).network(len(flow["mean"]))
-        model = _component(about["model"])
-        autoencoder = _filled(model.network(), parts(tensors, "autoencoder"))
+        distribution = component(about["distribution"]).network(len(flow["mean"]))
+        model = component(about["model"])
+        autoencoder = filled(model.network(), parts(tensors, "autoencoder"))
         check_about(about)
-        return Prior(autoencoder, _filled(distribution, flow), model.sampling(1).frame == "cube", about)
+        return Prior(autoencoder, filled(distribution, flow), model.sampling(1).frame == "cube", about)
 
 
 def load_model(path: Path) -> tuple[ShapeModel, Any]:
@@ -115,32 +114,11 @@ def load_model(path: Path) -> tuple[ShapeModel, Any]:
     """
     tensors, about = read_tensors(path)
     with fitting(path, "a model of shapes"):
-        model = _component(about["model"])
+        model = component(about["model"])
         own = parts(tensors, "autoencoder") if about["kind"] == "prior" else tensors
-        return model, _filled(model.network(), own)
+        return model, filled(model.network(), own)
 
 
 def parts(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
     """Return the tensors of one network of a file."""
     return {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}
-
-
-def _component(plan: dict[str, Any]) -> Any:
-    return registry.load("models", plan["kind"])(**plan)
-
-
-def _filled(network: Any, weights: dict[str, Tensor]) -> Any:
-    network.load_state_dict(weights)
-    return network.eval().requires_grad_(False)
-
-
-@contextmanager
-def fitting(path: Path, wanted: str) -> Iterator[None]:
-    """Turn whatever does not fit in a file of weights into a `WeightsError` that says what was wanted."""
-    try:
-        yield
-    except PluginError as error:
-        raise WeightsError(f"weights {str(path)!r}: {error}") from None
-    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-        reason = " ".join(line.strip() for line in str(error).splitlines()[:2])
-        raise WeightsError(f"weights {str(path)!r} are of something else than {wanted}: {reason}") from None

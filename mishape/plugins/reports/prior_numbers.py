@@ -93,7 +93,7 @@ def judged(weights: Path, libraries: Sequence[Library], folds: Sequence[str] = (
 
 
 def _about(weights: Path) -> dict[str, Any]:
-    from mishape.learn.prior import fitting
+    from mishape.learn.stored import fitting
 
     _, about = read_tensors(weights)
     if about.get("kind") not in ("prior", "autoencoder"):

@@ -70,4 +70,3 @@ class Mishape(Component):
             except ShapeError as error:
                 last = error
         raise ShapeError(f"weights {self.weights!r}: {TRIES} draws in a row are no shapes ({last}): train them longer")
-

@@ -1,7 +1,9 @@
-"""``mishape learn``: train models of shapes."""
+"""``mishape learn``: train models of shapes and of pictures, and judge them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -10,12 +12,15 @@ import typer
 from mishape.engine.needs import needs
 from mishape.plugins.verbs.generate import ProgressStyle
 
+Training = Callable[..., Path]
+"""(folder, device, report) -> the file of the weights."""
+
 learn = typer.Typer(help="Learn shapes, and what images say of them.", no_args_is_help=True)
 
 
 @learn.command()
 def train(
-    plan: Annotated[Path, typer.Argument(help="Training file (YAML): shapes, model, steps.")],
+    plan: Annotated[Path, typer.Argument(help="Training file (YAML): shapes or images, model, steps.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of checkpoints, weights and metrics.")],
     library: Annotated[
         list[str] | None, typer.Option(help="Library in place of those that the file names; repeatable.")
@@ -25,14 +30,30 @@ def train(
 ) -> None:
     """Train a model, or go on with a training that was interrupted."""
     _needs_learn()
-    from mishape.learn.plan import load_plan
-    from mishape.learn.shape_training import train_shapes
+    from mishape.learn.image_plan import is_of_images
     from mishape.plugins.verbs.long_runs import resumable
     from mishape.plugins.verbs.progress import shown
 
-    asked, libraries = load_plan(plan, library or ())
+    asked = _picture_training(plan, library) if is_of_images(plan) else _shape_training(plan, library)
     with resumable(), shown(progress.value) as report:
-        print(f"weights: {train_shapes(asked, libraries, out, device, report)}")
+        print(f"weights: {asked(out, device, report)}")
+
+
+def _shape_training(plan: Path, library: list[str] | None) -> Training:
+    from mishape.learn.plan import load_plan
+    from mishape.learn.shape_training import train_shapes
+
+    return partial(train_shapes, *load_plan(plan, library or ()))
+
+
+def _picture_training(plan: Path, library: list[str] | None) -> Training:
+    from mishape.engine.errors import MishapeError
+    from mishape.learn.image_plan import load_image_plan
+    from mishape.learn.image_training import train_pictures
+
+    if library:
+        raise MishapeError("a training on images has no library: leave --library out, and name datasets in its file")
+    return partial(train_pictures, *load_image_plan(plan))
 
 
 @learn.command()

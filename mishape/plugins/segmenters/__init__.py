@@ -1,0 +1,1 @@
+"""Segmenters: pictures -> which pixels are foreground."""
