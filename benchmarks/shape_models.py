@@ -77,16 +77,8 @@ def trained(name: str, library: str, runs: Path) -> dict[str, Any]:
         weights = train_shapes(*load_plan(file, [library]), folder)
         case = judged(weights, [open_library(library)])
         write_evaluation(folder, case, *numbers_of(case, 1, 0, lambda text: None))
-    said = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
-    return {**said["reconstruction"], "minutes": minutes(folder)}
-
-
-def minutes(folder: Path) -> float:
-    """Return how long a training took, from the start or a checkpoint to the last check each time."""
-    lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    times = [json.loads(line)["seconds"] for line in lines]
-    ends = [time for time, after in zip(times, [*times[1:], 0.0], strict=True) if after < time]
-    return sum(ends) / 60
+    said: dict[str, Any] = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
+    return said["reconstruction"]
 
 
 def row(name: str, said: dict[str, Any]) -> list[str]:
@@ -101,14 +93,13 @@ def row(name: str, said: dict[str, Any]) -> list[str]:
         f"{error['median']:.1f}",
         f"{used['divergence']:.1f}",
         f"{used['active']}",
-        f"{said['minutes']:.0f}",
     ]
 
 
 def text(found: dict[str, dict[str, Any]]) -> str:
     """Return the page."""
     heads = ["model", "latent numbers", "shapes", "IoU, 95 % of its mean", "median", "surface error, nm", "KL, nats"]
-    heads += ["active", "minutes"]
+    heads += ["active"]
     lines = [
         "# Models of shapes",
         "",

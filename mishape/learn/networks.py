@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -42,3 +43,14 @@ def distances_at(network: Any, features: Tensor, edges: Tensor, places: Points) 
     starts = range(0, len(places), AT_ONCE)
     found = [network.distance(features, asked[:, start : start + AT_ONCE], edges)[0] for start in starts]
     return np.asarray(torch.cat(found).cpu().numpy())
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch work with one thread: the number of threads changes the last bits of sums."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

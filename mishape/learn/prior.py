@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -18,7 +16,7 @@ from mishape.engine.meshing import mesh_of_field
 from mishape.engine.types import Points, Shape
 from mishape.learn.dealing import check_about
 from mishape.learn.extract import field_of
-from mishape.learn.networks import distances_at
+from mishape.learn.networks import distances_at, one_thread
 from mishape.learn.plan import ShapeModel
 from mishape.learn.stored import component, filled, fitting
 from mishape.learn.tensors import read_tensors
@@ -49,7 +47,7 @@ class Prior:
         """Draw the latent numbers of a shape, (1, n), and its box's edges, (3,) nm."""
         count = self.distribution.mean.numel()
         noise = torch.from_numpy(rng.standard_normal((1, count)).astype(np.float32))
-        with _one_thread():
+        with one_thread():
             numbers = self.distribution.sample(noise)[0]
         sizes = numbers[-EDGES:].numpy().astype(np.float64)
         return numbers[None, :-EDGES], np.exp(np.full(EDGES, sizes.mean()) if self.is_cube else sizes)
@@ -65,24 +63,13 @@ class Prior:
         scale_nm = float(edges_nm.max())
         edges = edges_nm / scale_nm
         given = torch.from_numpy(edges.astype(np.float32))[None]
-        with torch.no_grad(), _one_thread():
+        with torch.no_grad(), one_thread():
             features = self.autoencoder.features(latent, given)
             told = partial(distances_at, self.autoencoder, features, given)
             field = field_of(told, edges, scale_nm, corners)
         source = f"a prior of {', '.join(self.about['libraries'])}, data {self.about['data_sha256'][:12]}"
         licence = ", ".join(self.about["licences"])
         return Shape(id, mesh_of_field(field), field.implicit(), source=source, licence=licence)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Let torch work with one thread: the number of threads changes the last bits of sums."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @lru_cache(maxsize=4)
