@@ -77,7 +77,6 @@ class TestPictures:
 
     def test_other_pixels_show_the_same_field(self) -> None:
         picture, mask = rods()
-        assert fitted_shape(picture.shape, 1.01) == (64, 64)
         smaller = resized(picture, fitted_shape(picture.shape, 0.5))
         assert smaller.shape == (32, 32)
         assert smaller.mean() == pytest.approx(picture.mean(), rel=1e-3)
@@ -132,8 +131,6 @@ class TestCrops:
 class _Given:
     """One pair."""
 
-    pixel_nm = 80.0
-
     def __init__(self, pair: Pair) -> None:
         self.pair = pair
 
@@ -180,7 +177,7 @@ class _Blurred(torch.nn.Module):
 def test_tiles_leave_no_seams(rows: int, columns: int) -> None:
     """A picture in tiles gives what it gives at once, but for its own border."""
     picture = np.random.default_rng(0).random((rows, columns)).astype(np.float32)
-    found = Network(_Blurred(), 8, 80.0).chances(picture)
+    found = Network(_Blurred(), 8, (80.0, 80.0)).chances(picture)
     bright = torch.from_numpy(normalised(picture))[None]
     whole = torch.sigmoid(_Blurred()(bright))[0].numpy()
     assert found.shape == picture.shape
@@ -241,12 +238,8 @@ class TestTraining:
         from mishape.learn.tensors import read_tensors
 
         _, about = read_tensors(trained / "run/weights.safetensors")
-        assert (about["kind"], about["datasets"], about["pixel_nm"], about["truth"]) == (
-            "segmenter",
-            ["d"],
-            80,
-            "masks_2d",
-        )
+        assert (about["kind"], about["datasets"], about["truth"]) == ("segmenter", ["d"], "masks_2d")
+        assert about["pixel_nm"] == [80 / 1.25, 80 * 1.25]
         assert about["truths"] == [{"masks_2d": {}}]
 
     def test_it_gives_the_same_weights_again(self, trained: Path, tmp_path: Path) -> None:
@@ -272,12 +265,18 @@ class TestTraining:
         assert said in err
         assert "Traceback" not in err
 
-    def test_pixels_of_one_size(self, trained: Path, tmp_path: Path) -> None:
+    def test_pixels_of_several_sizes(self, trained: Path, tmp_path: Path) -> None:
+        """The weights say the least and the largest, and pictures of others are brought to those."""
+        from mishape.learn.segmenting import load_network
+
         plan, (dataset,) = load_image_plan(trained / "plan.yaml")
         split = {"splits": {"train": 0.5, "val": 0.5}, "shard_size": 2}
         other = mishape.open_dataset(made(tmp_path / "other", dataset=split))
-        with pytest.raises(DatasetError, match="pixels of the datasets are 80, 100 nm: a model is trained at one size"):
-            train_pictures(plan, [dataset, other], tmp_path / "run")
+        plan = plan.model_copy(update={"training": plan.training.model_copy(update={"steps": 2})})
+        network = load_network(train_pictures(plan, [dataset, other], tmp_path / "run"), 0)
+        assert network.pixel_nm == (pytest.approx(80 / 1.25), pytest.approx(100 * 1.25))
+        for pixel_nm in (32.0, 80.0, 250.0):
+            assert network.chances_of(rods()[0], pixel_nm).shape == (64, 64)
 
     def test_a_view_must_be_named_where_there_are_two(self, tmp_path: Path) -> None:
         one = {"grid": {"shape": [1, 16, 16], "pixel_nm": 100}, "microscope": {"kind": "epi", "preset": "epi1"}}

@@ -34,7 +34,7 @@ class ImagesPlan(Model):
     """Which images are learned from, and how."""
 
     datasets: tuple[str, ...] = Field(min_length=1)
-    """Folders of datasets, whose pixels are of one size; relative paths start at the file's folder."""
+    """Folders of datasets; relative paths start at the file's folder. Pixels of several sizes teach those between."""
     view: str | None = None
     """The view whose images are learned from; default the only one that has masks."""
     masks: str = "masks_2d"

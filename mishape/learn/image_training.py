@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from mishape.engine.dataset import Dataset
-from mishape.engine.errors import DatasetError
 from mishape.engine.files import canonical, disk_errors
 from mishape.learn.batches import Drawn
 from mishape.learn.crops import CropDataset
@@ -39,7 +38,7 @@ def train_pictures(
     Raises
     ------
     DatasetError
-        If a view, truth or split is not there, or pixels are of several sizes.
+        If a view, truth or split is not there.
     MishapeError
         If there is no such device.
     TrainingError
@@ -48,7 +47,7 @@ def train_pictures(
     asked = plan.images
     learned = _pairs(plan, datasets, asked.train)
     watched = _chosen(_pairs(plan, datasets, asked.validation), asked.validated) if asked.validation else []
-    data = CropDataset(learned, asked.crop_px, asked.augmentation, asked.foreground, plan.seed)
+    data = CropDataset(Together(learned), asked.crop_px, asked.augmentation, asked.foreground, plan.seed)
     said = about(plan, datasets, learned)
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -57,7 +56,7 @@ def train_pictures(
             raise TrainingError(f"batch is {plan.training.batch}: {processes.count} processes need a crop each")
 
         def validate(network: Any) -> float:
-            reader = Network(network, plan.model.step_px, learned.pixel_nm, own_device)
+            reader = Network(network, plan.model.step_px, said["pixel_nm"], own_device)
             return float(np.mean([dice(reader.chances(pair.picture) > 0.5, pair.mask) for pair in watched]))
 
         drawn = Drawn(data, plan.training.batch, processes.rank, processes.count)
@@ -68,31 +67,28 @@ def train_pictures(
         return folder / WEIGHTS
 
 
-def _pairs(plan: ImagePlan, datasets: Sequence[Dataset], splits: Sequence[str]) -> Together:
-    asked = plan.images
-    found = Together([DatasetPairs(dataset, splits, asked.view, asked.masks) for dataset in datasets])
-    if len({round(part.pixel_nm, 3) for part in found.parts}) > 1:
-        sizes = ", ".join(f"{part.pixel_nm:g}" for part in found.parts)
-        raise DatasetError(f"pixels of the datasets are {sizes} nm: a model is trained at one size; name those of one")
-    return found
+def _pairs(plan: ImagePlan, datasets: Sequence[Dataset], splits: Sequence[str]) -> list[DatasetPairs]:
+    return [DatasetPairs(dataset, splits, plan.images.view, plan.images.masks) for dataset in datasets]
 
 
-def _chosen(pairs: Together, count: int) -> list[Pair]:
+def _chosen(parts: Sequence[DatasetPairs], count: int) -> list[Pair]:
     """Return so many pairs, evenly along all."""
+    pairs = Together(parts)
     return [pairs[number] for number in np.unique(np.linspace(0, len(pairs) - 1, count).astype(int)).tolist()]
 
 
-def about(plan: ImagePlan, datasets: Sequence[Dataset], learned: Together) -> dict[str, Any]:
+def about(plan: ImagePlan, datasets: Sequence[Dataset], learned: Sequence[DatasetPairs]) -> dict[str, Any]:
     """Return what weights say of the pictures that they were learned from."""
+    sizes, scale = [part.pixel_nm for part in learned], plan.images.augmentation.scale
     licences = {thing["licence"] for one in datasets for record in one.records() for thing in record["objects"]}
     seals = [one.shard(number).seal.model_dump_json() for one in datasets for number in range(one.manifest.shards)]
     return {
         "kind": KIND,
         "model": plain(plan.model),
-        "pixel_nm": learned.pixel_nm,
+        "pixel_nm": [min(sizes) / scale, max(sizes) * scale],
         "datasets": [one.folder.resolve().name for one in datasets],
         "data_sha256": hashlib.sha256(canonical(seals).encode()).hexdigest(),
-        "pictures": len(learned),
+        "pictures": sum(map(len, learned)),
         "truth": plan.images.masks,
         "truths": [one.manifest.spec.get("truths", {}) for one in datasets],
         "licences": sorted(licence for licence in licences if licence),

@@ -37,10 +37,8 @@ class Pair:
 
 
 class Pairs(Protocol):
-    """Pairs of one pixel size, read as they are asked for."""
+    """Pairs, read as they are asked for."""
 
-    @property
-    def pixel_nm(self) -> float: ...
     def __len__(self) -> int: ...
     def __getitem__(self, number: int) -> Pair: ...
 
@@ -104,11 +102,6 @@ class Together:
     """Pairs of several origins, one after the other."""
 
     parts: Sequence[Pairs]
-
-    @property
-    def pixel_nm(self) -> float:
-        """The pixel size of the first."""
-        return self.parts[0].pixel_nm
 
     def __len__(self) -> int:
         return sum(map(len, self.parts))

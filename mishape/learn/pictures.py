@@ -11,8 +11,6 @@ from mishape.engine.errors import MishapeError
 
 DARK, BRIGHT = 1.0, 99.8
 """Percentiles of a picture that become 0 and 1."""
-UNCHANGED = 0.02
-"""Change of size that is none."""
 
 
 class PictureError(MishapeError):
@@ -52,9 +50,7 @@ def normalised(picture: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def fitted_shape(shape: tuple[int, ...], factor: float) -> tuple[int, ...]:
-    """Return the shape of a picture whose pixels are made smaller by a factor; as it is if that changes under 2 %."""
-    if abs(factor - 1) < UNCHANGED:
-        return shape
+    """Return the shape of a picture whose pixels are made smaller by a factor."""
     return tuple(max(1, round(edge * factor)) for edge in shape)
 
 

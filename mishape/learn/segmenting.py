@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mishape.learn.pictures import normalised
+from mishape.learn.pictures import fitted_shape, normalised, resized
 from mishape.learn.stored import component, filled, fitting
 from mishape.learn.tensors import read_tensors
 
@@ -32,14 +32,14 @@ class Network:
     step_px
         Edges of what it is given are multiples of it.
     pixel_nm
-        Size of the pixels that it learned from.
+        Least and largest size of the pixels that it learned from.
     device
         Where it is.
     """
 
     network: Any
     step_px: int
-    pixel_nm: float
+    pixel_nm: Sequence[float]
     device: str = "cpu"
 
     @torch.no_grad()
@@ -54,6 +54,12 @@ class Network:
                 found[inner] = self._tile(bright, inner, around)
         self.network.train(training)
         return found
+
+    def chances_of(self, picture: NDArray[np.float32], pixel_nm: float) -> NDArray[np.float32]:
+        """Return `chances` of a picture of any pixels: those that it knows none of are made as large as it knows."""
+        low, high = self.pixel_nm
+        factor = pixel_nm / min(max(pixel_nm, low), high)
+        return resized(self.chances(resized(picture, fitted_shape(picture.shape, factor))), picture.shape)
 
     def _tile(self, bright: NDArray[np.float32], inner: Window, around: Window) -> NDArray[np.float32]:
         given = bright[around]
@@ -79,7 +85,8 @@ def load_network(path: Path, changed_ns: int) -> Network:
     with fitting(path, "a model that segments"):
         model = component(about["model"])
         network = filled(model.network(), tensors).to(memory_format=torch.channels_last)
-        return Network(network, model.step_px, float(about["pixel_nm"]))
+        low, high = map(float, about["pixel_nm"])
+        return Network(network, model.step_px, (low, high))
 
 
 Window = tuple[slice, slice]

@@ -15,7 +15,6 @@ from mishape.engine.errors import MishapeError
 from mishape.engine.needs import needs
 from mishape.engine.wording import problem
 from mishape.learn.installed import find_weights
-from mishape.learn.pictures import fitted_shape, resized
 from mishape.learn.segment import Segmentation
 
 DEFAULT, FILE = "mitoseg", "segmenter.safetensors"
@@ -24,7 +23,7 @@ DEFAULT, FILE = "mitoseg", "segmenter.safetensors"
 class UnetSegmenter(Component):
     """A network of the family ``models`` that was trained on simulated images and their exact masks.
 
-    Pictures whose pixels are of another size than those it learned from are brought to that size first.
+    Pictures whose pixels are smaller or larger than those it learned from are brought to such a size first.
     """
 
     kind: Literal["unet"] = "unet"
@@ -55,6 +54,5 @@ class UnetSegmenter(Component):
         from mishape.learn.segmenting import load_network
 
         network = load_network(self._place, self._place.stat().st_mtime_ns)
-        fitted = resized(picture, fitted_shape(picture.shape, pixel_nm / network.pixel_nm))
-        chances = resized(network.chances(fitted), picture.shape)
+        chances = network.chances_of(picture, pixel_nm)
         return Segmentation(chances, chances > self.threshold)
