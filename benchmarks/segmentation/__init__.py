@@ -1,0 +1,1 @@
+"""What the tables of segmentation are made of: training and test sets, models, scores."""
