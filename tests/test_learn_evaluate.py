@@ -109,7 +109,7 @@ def test_a_model_without_a_prior_is_judged_by_what_comes_back(prior: Path, run: 
 
 WRONG = {
     "folds that were learned": (("prior", "--fold", "a"), "were learned from fold(s) a: name others"),
-    "no such fold": (("prior", "--fold", "x"), "0 whole shape(s) in fold(s) x: 4 are needed"),
+    "no such fold": (("prior", "--fold", "x"), "no shape is of fold 'x': (known: a, c)"),
     "a checkpoint": (("checkpoint",), "are of no model of shapes: give a run's weights or prior"),
 }
 

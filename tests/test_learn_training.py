@@ -19,7 +19,7 @@ import trimesh
 import yaml
 
 import mishape
-from mishape.engine.geometry import check_watertight
+from mishape.engine.geometry import check_watertight, principal_axes
 from tests.conftest import Run
 from tests.small_priors import MODEL, PRIOR
 from tests.small_shapes import sampled
@@ -188,9 +188,18 @@ def test_a_dataset_knows_the_weights_that_made_it(run: Run, trained: Path, scene
 
 def test_the_size_may_be_given(scene: dict[str, Any]) -> None:
     scene["objects"][0]["shape"]["longest_nm"] = 1234.0
-    (shape,) = mishape.simulate(mishape.load_spec(scene).scene(0)).sources.values()
-    low, high = shape.bounds_nm
-    assert 1000 < (high - low).max() <= 1234
+    for number in range(3):
+        (shape,) = mishape.simulate(mishape.load_spec(scene).scene(number)).sources.values()
+        edges_nm = np.ptp(shape.surface.vertices_nm @ principal_axes(shape.surface).T, axis=0)
+        assert edges_nm.max() == pytest.approx(1234)
+        assert shape.implicit is not None
+        assert np.abs(shape.implicit.field(shape.surface.vertices_nm)).max() < shape.implicit.step_nm
+
+
+def spoilt(file: Path) -> None:
+    tensors, about = read_tensors(file)
+    tensors["autoencoder.into.bias"][0] = float("nan")
+    write_tensors(file, tensors, about)
 
 
 WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
@@ -199,9 +208,10 @@ WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
     "no weights": (lambda file: file.write_bytes(b"\x80\x04pickle" * 100), "are damaged or no safetensors file"),
     "of the autoencoder alone": (
         lambda file: shutil.copy(file.with_name("weights.safetensors"), file),
-        "are of something else than a prior of shapes",
+        "they are of kind 'autoencoder', give the prior.safetensors of a run",
     ),
     "of another size": (lambda file: rewritten(file, {"width": 32}), "size mismatch"),
+    "not finite": (spoilt, "into.bias is not finite"),
     "of no licence": (lambda file: resaid(file, licences="CC0"), "licences is to be a list of names"),
     "of an unknown model": (lambda file: rewritten(file, {"kind": "none_such"}), "unknown model kind 'none_such'"),
 }
@@ -237,6 +247,29 @@ def test_weights_without_our_words_are_refused(tmp_path: Path) -> None:
         read_tensors(tmp_path / "x.safetensors")
 
 
+def test_one_training_at_a_time(trained: Path, run: Run) -> None:
+    """A folder that another run holds is left alone; weights may be read by whom files may be read by."""
+    from mishape.engine.lock import locked
+
+    shutil.copytree(trained / "run", trained / "held")
+    with locked(trained / "held"):
+        code, _, err = run("learn", "train", str(trained / "plan.yaml"), "-o", str(trained / "held"))
+    assert code == 1
+    assert "is in use by another run" in err
+    umask = os.umask(0)
+    os.umask(umask)
+    assert (trained / "run/prior.safetensors").stat().st_mode & 0o777 == 0o666 & ~umask
+
+
+def test_metrics_of_lost_steps_are_forgotten(trained: Path) -> None:
+    """A folder whose checkpoint is gone: the training begins anew, and so do its metrics."""
+    shutil.copytree(trained / "run", trained / "anew")
+    (trained / "anew/checkpoint.safetensors").unlink()
+    assert train(trained, "anew").returncode == 0
+    lines = (trained / "anew/metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [10, 20, 30, 40]
+
+
 PLANS: dict[str, tuple[dict[str, Any], str]] = {
     "too few": ({"shapes": {"libraries": ["beans"], "held_out": ["a"]}}, "4 shape(s) to learn from, of 14: at least 8"),
     "no library": ({"shapes": {"libraries": ["peas"]}}, "shapes.libraries.0: library 'peas' is neither packaged nor"),
@@ -244,6 +277,10 @@ PLANS: dict[str, tuple[dict[str, Any], str]] = {
     "no such fold": (
         {"shapes": {"libraries": ["beans"], "held_out": ["cc"]}},
         "no shape is of fold 'cc': did you mean 'c'?",
+    ),
+    "folds of two uses": (
+        {"shapes": {"libraries": ["beans"], "held_out": ["c"], "validation": ["b", "c"]}},
+        "fold(s) c are in held_out and validation: what chooses weights cannot judge",
     ),
     "a distribution": ({"model": {"kind": "flow"}}, "kind 'flow' is a distribution: model takes a model of shapes"),
     "no distribution": (

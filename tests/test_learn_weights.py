@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import re
 from importlib.metadata import EntryPoint
@@ -45,7 +46,7 @@ def test_the_default_prior_draws_mitochondria() -> None:
         (shape,) = sample.sources.values()
         check_watertight(shape.surface, shape.id)
         assert shape.licence == "CC-BY-NC-SA-4.0"
-        assert shape.source.startswith("a prior of urocell, data ")
+        assert shape.source.startswith("a prior of urocell, UroCell, data ")
         sizes.append(float(np.ptp(shape.bounds_nm, axis=0).max()))
         again = mishape.simulate(spec.scene(number))
         np.testing.assert_array_equal(again.sources[0].surface.vertices_nm, shape.surface.vertices_nm)
@@ -75,6 +76,17 @@ def test_what_is_drawn_is_not_for_sale(run: Run, folder: Path) -> None:
     code, _, err = run("generate", "scene.yaml", "-o", "d", "--commercial-ok", "--workers", "1", "--progress", "none")
     assert code == 1
     assert "may not be used commercially: its licence is CC-BY-NC-SA-4.0" in err
+
+
+@installed
+def test_a_dataset_keeps_the_versions_that_made_its_shapes(folder: Path) -> None:
+    """Of installed weights, and of torch: others would draw other shapes."""
+    dataset = mishape.generate(mishape.load_spec(SCENE), folder / "d")
+    versions = dataset.manifest.versions
+    assert versions["mishape-weights-urocell"] == importlib.metadata.version("mishape-weights-urocell")
+    assert versions["torch"].startswith("2.")
+    (thing,) = next(dataset.records())["objects"]
+    assert thing["source"].startswith("a prior of urocell, UroCell, data 5f18f0de4cc6")
 
 
 def test_the_distribution_is_as_its_card_says() -> None:

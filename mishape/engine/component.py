@@ -88,6 +88,10 @@ class Component(Model):
         """Return the files that the component reads, by parameter: what is in them is part of its digest."""
         return {}
 
+    def distributions(self) -> tuple[str, ...]:
+        """Return distributions beside the component's own whose versions decide what it makes: datasets keep them."""
+        return ()
+
     @cached_property
     def digest(self) -> str:
         """A hash of the canonical JSON of all parameters and of the files that they name: the key of every cache."""

@@ -56,6 +56,10 @@ class SampledField:
         end_nm = self.origin_nm + self.step_nm * (np.array(self.values.shape) - 1)
         return Implicit(self, np.stack([self.origin_nm, end_nm]), float(self.step_nm.min()))
 
+    def scaled(self, factor: float) -> SampledField:
+        """Return the field of the solid that is so many times as large."""
+        return SampledField(self.values * factor, self.origin_nm * factor, self.step_nm * factor)
+
     def shifted(self, offset_nm: Points) -> SampledField:
         """Return the field moved by (3,) nm."""
         return SampledField(self.values, self.origin_nm + offset_nm, self.step_nm)

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from mishape.engine import registry
+from mishape.engine.component import Component
 from mishape.engine.errors import DatasetError
 from mishape.engine.fast import code_path
 from mishape.engine.scene import Scene
@@ -30,6 +31,9 @@ def versions_of(scene: Scene) -> dict[str, str]:
         used |= {("shapes", thing.shape.kind), ("labelers", thing.labeler.kind)}
     for view in scene.views.values():
         used |= {("microscopes", view.microscope.kind), ("noises", view.noise.kind)}
+    for thing in scene.objects:
+        more = thing.shape.distributions() if isinstance(thing.shape, Component) else ()
+        found |= {name: here for name in more if (here := _found(name)) is not None}
     for family in {family for family, _ in used}:
         for offer in registry.offers(family):
             if (family, offer.kind) in used:

@@ -84,12 +84,13 @@ def about(plan: LearnPlan, origins: Sequence[Origin], shapes: Dealt) -> dict[str
         "held_out": [*plan.shapes.held_out],
         "validation_folds": [*plan.shapes.validation],
         "licences": sorted(licences),
+        "sources": sorted({solid.source for solid in (*shapes.learned, *shapes.made) if solid.source}),
     }
 
 
 def check_about(said: dict[str, Any]) -> None:
     """Raise a ValueError unless a file of weights says what `about` does, as far as it is read again."""
-    for name in ("libraries", "folds", "held_out", "validation_folds", "licences"):
+    for name in ("libraries", "folds", "held_out", "validation_folds", "licences", "sources"):
         if not isinstance(said.get(name), list) or not all(isinstance(one, str) for one in said[name]):
             raise ValueError(f"{name} is to be a list of names")
     for name in ("shapes", "whole_shapes", "data_sha256"):

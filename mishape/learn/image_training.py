@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from mishape.engine.dataset import Dataset
-from mishape.engine.files import canonical, disk_errors
+from mishape.engine.files import canonical
 from mishape.learn.batches import Drawn
 from mishape.learn.crops import CropDataset
 from mishape.learn.image_plan import ImagePlan
 from mishape.learn.networks import new, plain
 from mishape.learn.overlap import dice
 from mishape.learn.pairs import DatasetPairs, Pair, Together
-from mishape.learn.processes import joined
+from mishape.learn.processes import training_in
 from mishape.learn.segmenting import Network
 from mishape.learn.train import WEIGHTS, Report, Trainer, TrainingError
 
@@ -49,9 +49,7 @@ def train_pictures(
     watched = _chosen(_pairs(plan, datasets, asked.validation), asked.validated) if asked.validation else []
     data = CropDataset(Together(learned), asked.crop_px, asked.augmentation, asked.foreground, plan.seed)
     said = about(plan, datasets, learned)
-    with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    with joined(device) as (processes, own_device):
+    with training_in(folder, device) as (processes, own_device):
         if plan.training.batch < processes.count:
             raise TrainingError(f"batch is {plan.training.batch}: {processes.count} processes need a crop each")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from mishape.engine.wording import problem, suggestion
 
 
-def find_weights(given: str, file: str, default: str, folder: Path) -> tuple[Path, bool]:
-    """Return the file of weights, and whether it is installed.
+def find_weights(given: str, file: str, default: str, folder: Path) -> tuple[Path, str | None]:
+    """Return the file of weights, and the name of the distribution that brings it, if it is installed.
 
     Parameters
     ----------
@@ -30,13 +30,14 @@ def find_weights(given: str, file: str, default: str, folder: Path) -> tuple[Pat
     """
     installed = {entry.name: entry for entry in entry_points(group="mishape.weights")}
     if given in installed:
-        return _file_of(installed[given], file), True
+        entry = installed[given]
+        return _file_of(entry, file), entry.dist.name if entry.dist else entry.value
     place = (folder / given).resolve()
     if not place.is_file() and given == default:
         raise problem(f"the default weights are not installed: pip install mishape-weights-{default}")
     if not place.is_file():
         raise problem(f"weights {given!r} are neither installed nor a file: {suggestion(given, installed)}")
-    return place, False
+    return place, None
 
 
 def _file_of(entry: EntryPoint, file: str) -> Path:

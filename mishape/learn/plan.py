@@ -68,6 +68,14 @@ class ShapesPlan(Model):
     augmentation: Augmentation = Augmentation()
     """How shapes are varied."""
 
+    @model_validator(mode="after")
+    def _folds_have_one_use(self) -> Self:
+        if both := sorted({*self.held_out} & {*self.validation}):
+            raise problem(
+                f"fold(s) {', '.join(both)} are in held_out and validation: what chooses weights cannot judge"
+            )
+        return self
+
 
 class StepsPlan(Model):
     """How long and how fast is learned."""

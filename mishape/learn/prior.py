@@ -12,8 +12,9 @@ import torch
 from numpy.random import Generator
 from torch import Tensor
 
+from mishape.engine.geometry import principal_axes
 from mishape.engine.meshing import mesh_of_field
-from mishape.engine.types import Points, Shape
+from mishape.engine.types import Mesh, Points, Shape
 from mishape.learn.dealing import check_about
 from mishape.learn.extract import field_of
 from mishape.learn.networks import distances_at, one_thread
@@ -52,13 +53,15 @@ class Prior:
         sizes = numbers[-EDGES:].numpy().astype(np.float64)
         return numbers[None, :-EDGES], np.exp(np.full(EDGES, sizes.mean()) if self.is_cube else sizes)
 
-    def shape(self, latent: Tensor, edges_nm: Points, corners: int, id: str) -> Shape:
+    def shape(self, latent: Tensor, edges_nm: Points, corners: int, id: str, longest_nm: float | None = None) -> Shape:
         """Return the solid of latent numbers, centred; along its principal axes if the model knows shapes so.
 
         Parameters
         ----------
         corners
             Of the lattice that its surface is found on, along the box's longest edge.
+        longest_nm
+            What the longest edge of the solid's own box, along its principal axes, is made.
         """
         scale_nm = float(edges_nm.max())
         edges = edges_nm / scale_nm
@@ -67,9 +70,17 @@ class Prior:
             features = self.autoencoder.features(latent, given)
             told = partial(distances_at, self.autoencoder, features, given)
             field = field_of(told, edges, scale_nm, corners)
-        source = f"a prior of {', '.join(self.about['libraries'])}, data {self.about['data_sha256'][:12]}"
-        licence = ", ".join(self.about["licences"])
-        return Shape(id, mesh_of_field(field), field.implicit(), source=source, licence=licence)
+        mesh = mesh_of_field(field)
+        if longest_nm is not None:
+            factor = longest_nm / float(np.ptp(mesh.vertices_nm @ principal_axes(mesh).T, axis=0).max())
+            field, mesh = field.scaled(factor), Mesh(mesh.vertices_nm * factor, mesh.faces)
+        return Shape(id, mesh, field.implicit(), source=self._source, licence=", ".join(self.about["licences"]))
+
+    @property
+    def _source(self) -> str:
+        """Where shapes come from: what their prior learned, by all names that ask for attribution."""
+        names = dict.fromkeys([*self.about["libraries"], *self.about["sources"]])
+        return f"a prior of {', '.join(names)}, data {self.about['data_sha256'][:12]}"
 
 
 @lru_cache(maxsize=4)
@@ -83,6 +94,8 @@ def load_prior(path: Path, changed_ns: int) -> Prior:
     """
     tensors, about = read_tensors(path)
     with fitting(path, "a prior of shapes"):
+        if about["kind"] != "prior":
+            raise ValueError(f"they are of kind {about['kind']!r}, give the prior.safetensors of a run")
         flow = parts(tensors, "distribution")
         distribution = component(about["distribution"]).network(len(flow["mean"]))
         model = component(about["model"])

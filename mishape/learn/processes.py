@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import distributed
@@ -14,6 +15,8 @@ from torch.nn import Parameter
 
 from mishape.engine.devices import find_device
 from mishape.engine.errors import MishapeError
+from mishape.engine.files import disk_errors
+from mishape.engine.lock import locked
 
 
 @dataclass(frozen=True)
@@ -38,15 +41,24 @@ class Processes:
 
 
 @contextmanager
-def joined(device: str) -> Iterator[tuple[Processes, str]]:
-    """Join the processes that ``torchrun`` started, if it did; gives this one's place and device.
+def training_in(folder: Path, device: str) -> Iterator[tuple[Processes, str]]:
+    """Hold a training's folder, and join the processes that ``torchrun`` started; gives this one's place and device.
 
     Raises
     ------
     MishapeError
-        If there is no such device.
+        If there is no such device, another training holds the folder, or nothing can be written there.
     """
     _check(device)
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with joined(device) as (processes, own_device), locked(folder) if processes.is_first else nullcontext():
+        yield processes, own_device
+
+
+@contextmanager
+def joined(device: str) -> Iterator[tuple[Processes, str]]:
+    """Join the processes that ``torchrun`` started, if it did; gives this one's place and device."""
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
         yield Processes(), device

@@ -6,13 +6,13 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from mishape.engine.files import canonical, disk_errors
+from mishape.engine.files import canonical
 from mishape.learn.batches import Drawn
 from mishape.learn.dealing import about, data_hash, dealt
 from mishape.learn.networks import new, plain
 from mishape.learn.origins import Origin
 from mishape.learn.plan import LearnPlan
-from mishape.learn.processes import joined
+from mishape.learn.processes import training_in
 from mishape.learn.reconstruction import score
 from mishape.learn.shape_data import ShapeDataset
 from mishape.learn.train import WEIGHTS, Report, Trainer, TrainingError
@@ -41,9 +41,7 @@ def train_shapes(
     shown = [*shapes.learned, *shapes.made]
     data = ShapeDataset(shown, plan.model.sampling(plan.training.points), plan.shapes.augmentation, plan.seed)
     said = {**about(plan, origins, shapes), "model": plain(plan.model), "kind": "autoencoder"}
-    with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    with joined(device) as (processes, own_device):
+    with training_in(folder, device) as (processes, own_device):
         scored = ShapeDataset(shapes.watched, data.sampling)
         validate = (lambda network: score(network, scored, own_device)) if shapes.watched else None
         if plan.training.batch < processes.count:

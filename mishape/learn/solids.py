@@ -55,7 +55,7 @@ class Solid:
     weight
         How many shapes of its size it stands for: long ones are seldom whole in a small volume. 0 for one that no
         distribution is learned from, as it is cut, or made.
-    licence
+    licence, source
         The shape's.
     """
 
@@ -66,6 +66,7 @@ class Solid:
     seen_nm: Points
     weight: float
     licence: str = ""
+    source: str = ""
 
     @property
     def is_whole(self) -> bool:
@@ -85,7 +86,7 @@ def solid_of(shape: Shape, seen_nm: Points | None = None, weight: float = 1.0) -
     everywhere = np.array([[-np.inf] * 3, [np.inf] * 3])
     field = Everywhere(distances(shape))
     seen = everywhere if seen_nm is None else seen_nm
-    return Solid(shape.id, shape.fold, shape.surface, field, seen, weight, shape.licence)
+    return Solid(shape.id, shape.fold, shape.surface, field, seen, weight, shape.licence, shape.source)
 
 
 def _seen_nm(entry: Entry) -> Points | None:

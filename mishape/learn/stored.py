@@ -22,6 +22,8 @@ def component(plan: dict[str, Any]) -> Any:
 def filled(network: Any, weights: dict[str, Tensor]) -> Any:
     """Return a network with weights, in evaluation mode."""
     network.load_state_dict(weights)
+    if odd := [name for name, value in weights.items() if value.is_floating_point() and not value.isfinite().all()]:
+        raise ValueError(f"{odd[0]} is not finite")
     return network.eval().requires_grad_(False)
 
 

@@ -23,11 +23,13 @@ class WeightsError(MishapeError):
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
     """Write tensors and what is said of them; the file appears whole or not at all."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     temporary = path.with_name(path.name + TEMPORARY)
     with disk_errors(path):
-        save_file({name: value.contiguous() for name, value in tensors.items()}, temporary, {ABOUT: canonical(about)})
+        temporary.write_bytes(
+            save({name: value.contiguous() for name, value in tensors.items()}, {ABOUT: canonical(about)})
+        )
         sync(temporary)
         temporary.replace(path)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 
 from mishape.engine.errors import MishapeError
-from mishape.engine.files import canonical
+from mishape.engine.files import canonical, disk_errors
 from mishape.learn.networks import on_device
 from mishape.learn.plan import StepsPlan
 from mishape.learn.processes import Processes
@@ -99,6 +100,8 @@ class Trainer:
         torch.set_num_threads(torch.get_num_threads())
         if (self.folder / CHECKPOINT).is_file():
             self._resume()
+        if self.processes.is_first:
+            self._forget()
         begun = time.monotonic()
         with ThreadPoolExecutor(1) as ahead:  # the next batch is drawn while one is learned from
             coming = ahead.submit(self.batch_of, self.progress.step)
@@ -148,11 +151,19 @@ class Trainer:
         if not self.processes.is_first:
             return
         line = {"step": self.progress.step, **numbers, "score": score}
-        with (self.folder / METRICS).open("a", encoding="utf-8") as file:
+        with disk_errors(self.folder), (self.folder / METRICS).open("a", encoding="utf-8") as file:
             file.write(canonical(line) + "\n")
         if better:
             write_tensors(self.folder / WEIGHTS, self.network.state_dict(), {**self.about, "validation": score})
         self._keep()
+
+    def _forget(self) -> None:
+        """Leave out metrics of steps that will be done anew."""
+        path = self.folder / METRICS
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        kept = [line for line in lines if json.loads(line)["step"] <= self.progress.step]
+        with disk_errors(self.folder):
+            path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
 
     def _keep(self) -> None:
         state = self.optimizer.state_dict()["state"]

@@ -14,6 +14,7 @@ from mishape.engine import registry
 from mishape.engine.errors import LibraryError
 from mishape.engine.library import Entry, Library
 from mishape.engine.seeding import Stage, stream
+from mishape.engine.wording import suggestion
 from mishape.learn.comparison import handedness, interval
 from mishape.learn.dealing import check_about, data_hash
 from mishape.learn.reconstruction import Activity, Reconstruction, activity, reconstructions
@@ -80,6 +81,10 @@ def judged(weights: Path, libraries: Sequence[Library], folds: Sequence[str] = (
     for why, named in (("learned from", "folds"), ("chosen by", "validation_folds")):
         if seen := sorted({*asked} & {*about[named]}):
             raise WeightsError(f"weights {str(weights)!r} were {why} fold(s) {', '.join(seen)}: name others")
+    known = {str(entry.fold) for entry in entries}
+    for name in asked:
+        if name not in known:
+            raise LibraryError(f"no shape is of fold {name!r}: {suggestion(name, known)}")
     held = [entry for entry in entries if entry.fold in asked and _is_whole(entry)]
     if len(held) < FEWEST_HELD:
         raise LibraryError(

@@ -98,7 +98,9 @@ def _others(comparison: Compared) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _told(one: dict[str, float]) -> list[str]:
     """Return what one kind of distance says of a population."""
-    accuracy = f"{one['accuracy']:.3f} ({one['low']:.2f} to {one['high']:.2f})"
+    accuracy = f"{one['accuracy']:.3f}"
+    if one["low"] < one["high"]:  # else there is one choice alone
+        accuracy += f" ({one['low']:.2f} to {one['high']:.2f})"
     return [accuracy, f"{one['p']:.3f}", f"{one['coverage']:.2f}", f"{one['matching']:.4f}"]
 
 

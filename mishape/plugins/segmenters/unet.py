@@ -33,7 +33,7 @@ class UnetSegmenter(Component):
     threshold: Real = Field(default=0.5, gt=0, lt=1)
     """Probability above which a pixel is foreground; above 0, below 1, default 0.5."""
     _place: Path = PrivateAttr()
-    _installed: bool = PrivateAttr(default=False)
+    _distribution: str | None = PrivateAttr(default=None)
 
     def model_post_init(self, context: Any, /) -> None:
         """Find the weights."""
@@ -43,11 +43,11 @@ class UnetSegmenter(Component):
         except MishapeError as error:
             raise problem(str(error)) from None
         folder = Path((context or {}).get("folder") or ".")
-        self._place, self._installed = find_weights(self.weights, FILE, DEFAULT, folder)
+        self._place, self._distribution = find_weights(self.weights, FILE, DEFAULT, folder)
 
     def input_files(self) -> Mapping[str, Path]:
         """Return the file of weights, by parameter; what is installed is known by its distribution's version."""
-        return {} if self._installed else {"weights": self._place}
+        return {"weights": self._place} if self._distribution is None else {}
 
     def segment(self, picture: NDArray[np.float32], pixel_nm: float) -> Segmentation:
         """Return what the network finds."""

@@ -11,6 +11,7 @@ from pydantic import Field, PrivateAttr
 
 from mishape.engine.component import Component, Real, Whole
 from mishape.engine.errors import MishapeError, ShapeError
+from mishape.engine.inputs import input_hash
 from mishape.engine.needs import needs
 from mishape.engine.types import Shape
 from mishape.engine.wording import problem
@@ -34,9 +35,9 @@ class Mishape(Component):
     resolution: Whole = Field(default=65, ge=17, le=513)
     """Corners of the lattice that surfaces are found on, along the longest edge; 17 to 513, default 65."""
     longest_nm: Real | None = Field(default=None, gt=20, le=1e6)
-    """Longest edge of every shape, nm; default none: drawn with the shape."""
+    """Longest edge of every shape's box along its principal axes, nm; default none: drawn with the shape."""
     _place: Path = PrivateAttr()
-    _installed: bool = PrivateAttr(default=False)
+    _distribution: str | None = PrivateAttr(default=None)
 
     def model_post_init(self, context: Any, /) -> None:
         """Find the weights while the scene file's folder is known."""
@@ -46,11 +47,15 @@ class Mishape(Component):
         except MishapeError as error:
             raise problem(str(error)) from None
         folder = Path((context or {}).get("folder") or ".")
-        self._place, self._installed = find_weights(self.weights, FILE, DEFAULT, folder)
+        self._place, self._distribution = find_weights(self.weights, FILE, DEFAULT, folder)
 
     def input_files(self) -> Mapping[str, Path]:
         """Return the file of weights, by parameter; what is installed is known by its distribution's version."""
-        return {} if self._installed else {"weights": self._place}
+        return {"weights": self._place} if self._distribution is None else {}
+
+    def distributions(self) -> tuple[str, ...]:
+        """Return those whose version decides what is drawn: torch, and that of installed weights."""
+        return ("torch",) if self._distribution is None else ("torch", self._distribution)
 
     def keys(self) -> None:
         """Return None: every draw is a new shape."""
@@ -60,13 +65,11 @@ class Mishape(Component):
         from mishape.learn.prior import load_prior
 
         prior = load_prior(self._place, self._place.stat().st_mtime_ns)
-        name = f"mishape-{rng.bytes(8).hex()}"
+        name = f"mishape-{input_hash(self._place)[:6]}-{rng.bytes(8).hex()}"
         for _ in range(TRIES):
             latent, edges_nm = prior.draw(rng)
-            if self.longest_nm is not None:
-                edges_nm = edges_nm * (self.longest_nm / edges_nm.max())
             try:
-                return prior.shape(latent, edges_nm, self.resolution, name)
+                return prior.shape(latent, edges_nm, self.resolution, name, self.longest_nm)
             except ShapeError as error:
                 last = error
         raise ShapeError(f"weights {self.weights!r}: {TRIES} draws in a row are no shapes ({last}): train them longer")

@@ -71,12 +71,17 @@ def evaluate(
     _needs_learn()
     needs("skimage", "em")
     needs("cc3d", "em")
+    from mishape.engine.files import disk_errors
     from mishape.engine.library import open_library
+    from mishape.engine.lock import locked
     from mishape.plugins.reports.prior_numbers import judged, numbers_of
     from mishape.plugins.reports.prior_page import write_evaluation
 
     case = judged(weights, [open_library(name) for name in library], fold or ())
-    held, said, comparison = numbers_of(case, times, seed, lambda text: typer.echo(text, err=True))
+    with disk_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+    with locked(out):  # what cannot be written there is said before the work
+        held, said, comparison = numbers_of(case, times, seed, lambda text: typer.echo(text, err=True))
     overlap, error = said["reconstruction"]["overlap"], said["reconstruction"]["error_nm"]
     print(f"IoU {overlap['mean']:.3f} ({overlap['low']:.3f} to {overlap['high']:.3f}), error {error['median']:.1f} nm")
     print(f"page: {write_evaluation(out, case, held, said, comparison)}")
