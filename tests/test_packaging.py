@@ -83,7 +83,7 @@ def test_the_wheel_says_what_the_project_says(wheel: Path) -> None:
     entries.read_string(text("entry_points.txt"))
     expected = {"console_scripts": PROJECT["scripts"], **PROJECT["entry-points"]}
     assert {group: dict(entries[group]) for group in entries.sections()} == expected
-    families = "shapes labelers libraries microscopes noises truths executors exporters models hooks cli"
+    families = "shapes labelers libraries microscopes noises truths executors exporters models segmenters hooks cli"
     assert set(expected) == {"console_scripts", *(f"mishape.{family}" for family in families.split())}
     assert text("licenses/LICENSE").startswith("MIT License")
     library = text("licenses/mishape/plugins/shapes/libraries/neuropil/LICENSE")
