@@ -264,6 +264,8 @@ def test_one_training_at_a_time(trained: Path, run: Run) -> None:
 def test_metrics_of_lost_steps_are_forgotten(trained: Path) -> None:
     """A folder whose checkpoint is gone: the training begins anew, and so do its metrics."""
     shutil.copytree(trained / "run", trained / "anew")
+    with (trained / "anew/metrics.jsonl").open("a") as file:
+        file.write('{"step": 4')  # killed while it was written
     (trained / "anew/checkpoint.safetensors").unlink()
     assert train(trained, "anew").returncode == 0
     lines = (trained / "anew/metrics.jsonl").read_text().splitlines()

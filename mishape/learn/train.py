@@ -158,10 +158,10 @@ class Trainer:
         self._keep()
 
     def _forget(self) -> None:
-        """Leave out metrics of steps that will be done anew."""
+        """Leave out metrics of steps that will be done anew, and a line that was not written to its end."""
         path = self.folder / METRICS
         lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-        kept = [line for line in lines if json.loads(line)["step"] <= self.progress.step]
+        kept = [line for line in lines if _step_of(line) <= self.progress.step]
         with disk_errors(self.folder):
             path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
 
@@ -185,6 +185,14 @@ class Trainer:
                 state.setdefault(int(parameter), {})[moment] = value
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
         self.progress = Progress(**about["progress"])
+
+
+def _step_of(line: str) -> float:
+    """Return the step of a line of metrics; infinity for what is none."""
+    try:
+        return int(json.loads(line)["step"])
+    except (ValueError, LookupError, TypeError):
+        return math.inf
 
 
 def learning_rate(plan: StepsPlan, step: int) -> float:
