@@ -287,7 +287,8 @@ class TestTraining:
 
 
 def picture_file(path: Path, picture: NDArray[Any], pixel_nm: float | None = 80) -> Path:
-    size = {} if pixel_nm is None else {"PhysicalSizeX": pixel_nm / 1000, "PhysicalSizeXUnit": "µm"}
+    edges = {} if pixel_nm is None else {f"PhysicalSize{axis}": pixel_nm / 1000 for axis in "XY"}
+    size = {**edges, **{f"{name}Unit": "µm" for name in edges}}
     tifffile.imwrite(path, picture, ome=True, metadata=size, photometric="minisblack")
     return path
 
@@ -335,13 +336,14 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("picture", "options", "said"),
         [
-            (np.zeros((9, 9, 3), np.uint8), (), "has colours, shape (9, 9, 3)"),
+            (np.zeros((9, 9, 3), np.uint8), (), "holds YXS uint8: expected a greyscale image or stack"),
             (np.zeros((5, 9, 9), np.uint16), (), "of a stack give one plane"),
             (np.full((9, 9), np.nan, np.float32), (), "has 81 pixel(s) that are no number"),
             (np.zeros((9, 9), np.uint16), ("--threshold", "0.4"), "segmenter 'otsu' has no --threshold: leave it out"),
             (np.zeros((9, 9), np.uint16), ("--kind", "utsu"), "did you mean 'otsu'?"),
             (np.zeros((9, 9), np.uint16), ("--kind", "unet", "--weights", "x"), "'x' are neither installed nor a file"),
-            (np.zeros((9, 9), np.uint16), ("--kind", "unet", "--threshold", "2"), "--threshold: 2.0"),
+            (np.zeros((9, 9), np.uint16), ("--kind", "unet", "--weights", "x", "--threshold", "2"), "--threshold: 2.0"),
+            (np.zeros((9, 9), np.uint16), ("--kind", "unet"), "--weights:"),
             (np.zeros((9, 9), np.uint16), ("--pixel-nm", "0.2"), "pixels of 0.2 nm: 1 to 10000 nm are expected"),
             (np.zeros((9, 9), np.uint16), ("-o", "mask.png"), "the mask is a TIFF, give a name that ends in .tif"),
         ],
@@ -360,12 +362,18 @@ class TestCommand:
         Path("a.tif").write_bytes(b"no picture")
         tifffile.imwrite("b.tif", np.zeros((9, 9), np.uint16))
         for file, said in (
-            ("a.tif", "cannot be read: TiffFileError"),
+            ("a.tif", "cannot be read as TIFF: TiffFileError"),
             ("c.tif", "does not exist"),
             ("b.tif", "does not say how large its pixels are: give --pixel-nm"),
         ):
             code, _, err = run("segment", file, "-o", "mask.tif", "--kind", "otsu")
             assert (code, said in err) == (1, True)
+
+    def test_pixels_are_square(self, tmp_path: Path) -> None:
+        size = {"PhysicalSizeX": 0.08, "PhysicalSizeY": 0.1}
+        tifffile.imwrite(tmp_path / "a.ome.tif", np.zeros((9, 9), np.uint16), metadata=size)
+        with pytest.raises(PictureError, match=r"has pixels of 100 x 80 nm: resample it, square ones are expected"):
+            read_picture(tmp_path / "a.ome.tif")
 
     def test_imagej_says_the_size_of_its_pixels(self, tmp_path: Path) -> None:
         file = tmp_path / "a.tif"

@@ -69,11 +69,8 @@ class CropDataset:
 
     def item(self, number: int, draw: int) -> dict[str, Any]:
         """Return a crop of a picture as it is varied at one draw."""
-        rng, plan, pair = (
-            stream(self.seed, draw, Stage.TRUTH, f"learn.{number}"),
-            self.augmentation,
-            self._ready(number),
-        )
+        rng = stream(self.seed, draw, Stage.TRUTH, f"learn.{number}")
+        plan, pair = self.augmentation, self._ready(number)
         rows, columns = self._places(pair, float(np.exp(rng.uniform(-1, 1) * np.log(plan.scale))), rng)
         picture = _between(pair.picture, rows, columns)
         mask = _between(pair.mask.astype(np.float32), rows, columns) > 0.5

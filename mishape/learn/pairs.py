@@ -1,4 +1,4 @@
-"""Pictures with the masks that they are to be given: of datasets, or of folders of files."""
+"""Pictures with the masks that they are to be given, of datasets."""
 
 from __future__ import annotations
 
@@ -60,7 +60,9 @@ class DatasetPairs:
     Raises
     ------
     DatasetError
-        If there is no such view, truth or split; if images have several planes.
+        If there is no such view, truth or split.
+
+    Items of stacks, or of views of several colours, raise a `PictureError`.
     """
 
     def __init__(

@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 from pathlib import Path
 from typing import Any
-from xml.etree.ElementTree import ParseError
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mishape.engine.inputs import read_stack
 from mishape.learn.pictures import PictureError, picture_of
 
-MOST_PIXELS = 1 << 28
+MOST_PIXELS = 1 << 27
 """Of a picture: it is held several times over."""
 TIFF = (".tif", ".tiff")
-NM = {"nm": 1.0, "nanometer": 1.0, "um": 1e3, "µm": 1e3, "micron": 1e3, "micrometer": 1e3, "mm": 1e6, "pm": 1e-3}
-"""Units that files name; others say nothing of a microscope's pixels."""
+SQUARE = 0.01
+"""Relative difference of a pixel's edges below which it is square."""
 
 
 def read_picture(path: Path) -> tuple[NDArray[np.float32], float | None]:
@@ -24,64 +24,32 @@ def read_picture(path: Path) -> tuple[NDArray[np.float32], float | None]:
 
     Raises
     ------
-    PictureError
-        If it cannot be read, is too large, or no picture.
+    MishapeError
+        If it cannot be read, is too large, or no picture of square pixels.
     """
+    name = f"picture {str(path)!r}"
     if not path.is_file():
-        raise PictureError(f"picture {str(path)!r} does not exist: give the path of a TIFF or PNG file")
-    try:
-        array, pixel_nm = _of_tiff(path) if path.suffix.lower() in TIFF else (_of_other(path), None)
-    except PictureError:
-        raise
-    except Exception as error:  # a stranger's file may fail in any way
-        raise PictureError(f"picture {str(path)!r} cannot be read: {type(error).__name__}: {error}") from None
-    return picture_of(array, f"picture {str(path)!r}"), pixel_nm
-
-
-def _of_tiff(path: Path) -> tuple[NDArray[Any], float | None]:
-    import tifffile
-
-    with tifffile.TiffFile(path) as file:
-        series = file.series[0]
-        _check_size(series.shape, path)
-        if len(file.series) > 1:
-            raise PictureError(f"picture {str(path)!r} holds {len(file.series)} series: give a file of one picture")
-        return series.asarray(), _pixel_nm(file)
+        raise PictureError(f"{name} does not exist: give the path of a TIFF or PNG file")
+    if path.suffix.lower() not in TIFF:
+        return picture_of(_of_other(path), name), None
+    stack = read_stack(path)
+    height, width = stack.pixel_nm or (0.0, 0.0)
+    if abs(height - width) > SQUARE * width:
+        raise PictureError(f"{name} has pixels of {height:g} x {width:g} nm: resample it, square ones are expected")
+    return picture_of(stack.data, name), width or None
 
 
 def _of_other(path: Path) -> NDArray[Any]:
     from PIL import Image
 
-    with Image.open(path) as image:
-        _check_size((image.height, image.width), path)
-        if image.mode == "P":
-            raise PictureError(f"picture {str(path)!r} has a palette of colours: save it as grey")
-        return np.asarray(image.getchannel("L") if image.mode == "LA" else image)
-
-
-def _check_size(shape: tuple[int, ...], path: Path) -> None:
-    if math.prod(shape) > MOST_PIXELS:
-        raise PictureError(f"picture {str(path)!r} has shape {shape}, more than {MOST_PIXELS} pixels: cut it in parts")
-
-
-def _pixel_nm(file: Any) -> float | None:
-    """Return the size of a TIFF's pixels, as OME or ImageJ say it; resolutions for print say nothing."""
-    if file.ome_metadata:
-        return _ome_nm(file.ome_metadata)
-    unit = NM.get(str((file.imagej_metadata or {}).get("unit", "")).replace("\\u00B5", "µ"))
-    tag = file.pages[0].tags.get("XResolution")
-    if unit is None or tag is None or not tag.value[0]:
-        return None
-    return unit * float(tag.value[1] / tag.value[0])
-
-
-def _ome_nm(text: str) -> float | None:
-    import tifffile
-
     try:
-        pixels = tifffile.xml2dict(text)["OME"]["Image"]
-        pixels = (pixels[0] if isinstance(pixels, list) else pixels)["Pixels"]
-        size, unit = float(pixels["PhysicalSizeX"]), str(pixels.get("PhysicalSizeXUnit", "µm"))
-    except (KeyError, TypeError, ValueError, ParseError):
-        return None
-    return size * NM[unit] if unit in NM and size > 0 else None
+        with Image.open(path) as image:
+            if math.prod(image.size) > MOST_PIXELS:
+                raise PictureError(f"picture {str(path)!r} has more than {MOST_PIXELS} pixels: cut it in parts")
+            if image.mode == "P":
+                raise PictureError(f"picture {str(path)!r} has a palette of colours: save it as grey")
+            return np.asarray(image.getchannel("L") if image.mode == "LA" else image)
+    except PictureError:
+        raise
+    except Exception as error:  # a stranger's file may fail in any way
+        raise PictureError(f"picture {str(path)!r} cannot be read: {type(error).__name__}: {error}") from None
