@@ -27,9 +27,10 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 STAMP = VENV / "mishape-env.txt"
-WEIGHTS = ROOT / "weights/mishape-weights-urocell"
+WEIGHTS = [ROOT / "weights" / f"mishape-weights-{name}" for name in ("urocell", "mitoseg")]
 EXTRAS = "[test,dev,learn,em,dask,zarr]"
-INSTALL = ["-c", str(ROOT / "constraints.txt"), "-e", str(ROOT) + EXTRAS, "-e", str(WEIGHTS)]
+INSTALL = ["-c", str(ROOT / "constraints.txt"), "-e", str(ROOT) + EXTRAS]
+INSTALL += [part for folder in WEIGHTS for part in ("-e", str(folder))]
 ALONE = ("-n", "--numprocesses", "--dist", "--pdb", "--trace", "-s", "--capture=no", "--benchmark", "--collect-only")
 """pytest options that choose the number of processes themselves, or need a single one."""
 
@@ -37,7 +38,7 @@ ALONE = ("-n", "--numprocesses", "--dist", "--pdb", "--trace", "-s", "--capture=
 def fingerprint() -> str:
     """Return what the environment depends on: the interpreter, the clone's place and the two files."""
     about = f"{sys.version}\n{ROOT}\n".encode()
-    files = [ROOT / "pyproject.toml", ROOT / "constraints.txt", WEIGHTS / "pyproject.toml"]
+    files = [ROOT / "constraints.txt", *(folder / "pyproject.toml" for folder in (ROOT, *WEIGHTS))]
     return sys.version.split()[0] + " " + hashlib.sha256(about + b"".join(map(Path.read_bytes, files))).hexdigest()
 
 

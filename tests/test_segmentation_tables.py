@@ -19,11 +19,16 @@ pytest.importorskip("torch")
 pytest.importorskip("skimage")
 pytest.importorskip("sklearn")
 
+import torch
+
 from benchmarks import tables
+from benchmarks.segmentation.models import masks, papers, papers_plan
 from benchmarks.segmentation.scores import Scores, difference
-from benchmarks.segmentation.sets import annotated, fields
+from benchmarks.segmentation.sets import PIXEL_NM, Sets, Shapes, Sizes, annotated, fields
 from mishape.learn.folder_pairs import FolderPairs
+from mishape.learn.image_plan import ImagePlan
 from mishape.learn.pairs import Pair
+from mishape.learn.train import learning_rate
 
 
 def folder_of_pairs(folder: Path, count: int = 4, transparent: bool = True) -> Path:
@@ -109,17 +114,42 @@ def libraries(tmp_path: Path) -> tuple[str, str]:
 def test_a_whole_table(table: str, libraries: tuple[str, str], tmp_path: Path) -> None:
     """Every block and row is there, and a second run gives the same text from what was kept."""
     pytest.importorskip("mishape_weights_urocell")
+    pytest.importorskip("mishape_weights_mitoseg")
     real = folder_of_pairs(tmp_path / "real")
     arguments = [table, *libraries, str(tmp_path / "runs"), "--quick"]
     arguments += ["--real", str(real), "--pixel-nm", "80"] if table == "S2" else []
     text = tables.main(arguments)
     assert text == tables.main(arguments)
     wanted = {
-        "S2": ("EM shapes, `blur`, SBR 4", "annotated by hand", "| mitosegnet |", "| 5 | target only |"),
+        "S2": (
+            "EM shapes, `blur`, SBR 4",
+            "annotated by hand",
+            "| mitosegnet |",
+            "| unet, default |",
+            "| 5 | target only |",
+        ),
         "S3": ("Masks by `projection`", "| mixture |", "Worst cells.", "| em, SBR 2 | prior |"),
     }
     for part in wanted[table]:
         assert part in text
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_the_papers_setting(libraries: tuple[str, str], tmp_path: Path) -> None:
+    """EfficientNet-B0 learns, in 20 epochs or fewer."""
+    sets = Sets(tmp_path / "sets", Shapes(*libraries), Sizes(train=800, test=10))
+    pairs = sets.tested("em", "blur", 4.0)
+    network = papers(sets, tmp_path, "blur")
+    assert Scores.of(masks(network, pairs, PIXEL_NM), pairs).dice.mean() > 0.8
+    assert len((tmp_path / "networks/papers-blur/metrics.jsonl").read_text().splitlines()) <= 20
+
+
+def test_the_papers_plan_is_right() -> None:
+    """20 epochs of batches of 32 of the pictures that are learned from."""
+    plan = ImagePlan.model_validate(papers_plan(["d"], 800))
+    assert (plan.training.steps, plan.training.check_every) == (20 * 25, 25)
+    assert plan.training.learning_rate == learning_rate(plan.training, 0) == learning_rate(plan.training, 400) == 1e-4
 
 
 def test_real_pictures_need_the_size_of_their_pixels(capsys: pytest.CaptureFixture[str]) -> None:

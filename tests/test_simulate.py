@@ -30,7 +30,7 @@ def centre_px(image: np.ndarray) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("shape", [(1, 64, 64), (1, 65, 63)])
-@pytest.mark.parametrize("definition", ["projection", "emitters", "blur"])
+@pytest.mark.parametrize("definition", ["projection", "touched", "emitters", "blur"])
 def test_mask_of_a_sphere_is_centred_on_its_light(shape: tuple[int, int, int], definition: str) -> None:
     # On a quarter of a pixel from the nearest centre or corner, so that the raster of a disk is nearly symmetric.
     place = [125.0, -200.0, 0.0]
@@ -58,6 +58,21 @@ def test_projection_covers_the_disk_of_a_sphere() -> None:
     radius = np.hypot(y[:, None], x[None, :])
     assert mask[radius < 398].all()
     assert not mask[radius > 402].any()
+
+
+def test_touched_pixels_are_those_that_dense_labels_mark() -> None:
+    """Whatever the density is; all that the silhouette covers are among them."""
+    grid, masks = {"shape": [1, 40, 41], "pixel_nm": 40}, {}
+    for definition, density in (("projection", 1), ("touched", 1), ("emitters", 1e6)):
+        thing = {"shape": SPHERE, "labeler": {"kind": "surface", "density_per_um2": density}}
+        sample = mishape.simulate(scene_of(thing, grid=grid, truths={"masks_2d": {"definition": definition}}))
+        masks[definition] = sample.truths["epi.masks_2d"].data[0] > 0
+    assert not (masks["projection"] & ~masks["touched"]).any()
+    assert not (masks["touched"] & ~masks["emitters"]).any()
+    # What is touched by less than a quarter of a pixel may be missed.
+    assert (masks["emitters"] & ~masks["touched"]).sum() < 0.05 * masks["touched"].sum()
+    wider = (np.sqrt(masks["touched"].sum() / np.pi) - np.sqrt(masks["projection"].sum() / np.pi)) * 40
+    assert 12 < wider < 28  # half a pixel, 20 nm; less along the diagonals' corners
 
 
 def test_masks_3d_fill_a_sphere_at_a_finer_voxel() -> None:

@@ -10,9 +10,19 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.results import markdown
-from benchmarks.segmentation.models import PIXEL_NM, masks, trained
+from benchmarks.segmentation.models import learned, masks
 from benchmarks.segmentation.scores import Scores, difference, interval, kept
-from benchmarks.segmentation.sets import DEFINITIONS, MIXTURE, ORIGINS, SBRS, SIMULATED_NM, Sets, fields, simulated
+from benchmarks.segmentation.sets import (
+    DEFINITIONS,
+    MIXTURE,
+    ORIGINS,
+    PIXEL_NM,
+    SBRS,
+    THEIRS,
+    Sets,
+    fields,
+    simulated,
+)
 from mishape.learn.pairs import Pair
 from mishape.learn.segment import labelled, parts
 
@@ -29,8 +39,9 @@ def lines(sets: Sets, runs: Path, data: Path | None) -> list[str]:
         f"A U-Net (`unet`, plain) trained {sets.sizes.steps} steps of 16 crops on {sets.sizes.train} montages of each "
         "origin (of the mixture a fourth of each), tested on shapes of volumes that nothing was learned from, half at "
         "a signal-to-background ratio of 2, half of 4; one seed. Dice: 1 where both masks are empty, 0 where one is. "
-        "Betti error: how much numbers of parts and of holes differ. Sekh et al.: pictures of 42 nm pixels, resampled "
-        "to 80 nm; their masks mark emitters.",
+        "Betti error: how much numbers of parts and of holes differ. Sekh et al.: {} of their pictures; what is "
+        "tested there learned from the same shapes with a range of noise round theirs, and masks of their definition "
+        "(`emitters`).".format(len(_theirs(sets, data))),
         "",
     ]
     for definition in DEFINITIONS:
@@ -42,38 +53,44 @@ def lines(sets: Sets, runs: Path, data: Path | None) -> list[str]:
 def _row(sets: Sets, runs: Path, data: Path | None, row: str, definition: str) -> Cells:
     """Return the scores of what is trained on an origin."""
 
-    def made(pairs: Sequence[Pair], pixel_nm: float) -> Scores:
-        network = trained(runs / "networks" / f"{row}-{definition}", sets.training(row, definition), sets.sizes.steps)
-        return Scores.of(masks(network, pairs, pixel_nm), pairs)
+    def made(pairs: Sequence[Pair], asked: str) -> Scores:
+        return Scores.of(masks(learned(sets, runs, row, asked), pairs, PIXEL_NM), pairs)
 
     return {
-        name: kept(runs / "scores" / f"S3-{row}-{definition}-{name}.json", partial(made, pairs, pixel_nm))
-        for name, pairs, pixel_nm in _tests(sets, data, definition)
+        name: kept(runs / "scores" / f"S3-{row}-{definition}-{name}.json", partial(made, pairs, asked))
+        for name, pairs, asked in _tests(sets, data, definition)
     }
 
 
-def _tests(sets: Sets, data: Path | None, definition: str) -> Iterator[tuple[str, Sequence[Pair], float]]:
-    """Yield names, pairs and pixel sizes of all tests; single fields of the montages, by the longest part in them."""
+def _tests(sets: Sets, data: Path | None, definition: str) -> Iterator[tuple[str, Sequence[Pair], str]]:
+    """Yield name, pairs and the definition that is learned for them, of all tests.
+
+    Lengths are of the longest part in single fields of the montages.
+    """
     for origin in ORIGINS:
         pairs = [pair for sbr in SBRS for pair in sets.tested(origin, definition, sbr)]
-        yield origin, pairs, PIXEL_NM
+        yield origin, pairs, definition
         if origin == "em":
             for sbr in SBRS:
-                yield f"em, SBR {sbr:g}", sets.tested(origin, definition, sbr), PIXEL_NM
-            yield from _by_length(pairs)
+                yield f"em, SBR {sbr:g}", sets.tested(origin, definition, sbr), definition
+            yield from ((name, chosen, definition) for name, chosen in _by_length(pairs))
     if networks := sets.networks(definition):
-        yield NETWORKS, networks, PIXEL_NM
-    if data is not None and definition == "projection":
-        yield SIMULATED, simulated(data, 20 * sets.sizes.test // 4), SIMULATED_NM
+        yield NETWORKS, networks, definition
+    if definition == "projection" and (others := _theirs(sets, data)):
+        yield SIMULATED, others, THEIRS
 
 
-def _by_length(pairs: Sequence[Pair]) -> Iterator[tuple[str, Sequence[Pair], float]]:
+def _theirs(sets: Sets, data: Path | None) -> Sequence[Pair]:
+    return [] if data is None else simulated(data, 5 * sets.sizes.test)
+
+
+def _by_length(pairs: Sequence[Pair]) -> Iterator[tuple[str, Sequence[Pair]]]:
     single = [pair for pair in fields(pairs) if pair.mask.any()]
     longest = [max(part.length_um for part in parts(labelled(pair.mask), PIXEL_NM)) for pair in single]
     for low, high in pairwise(LENGTHS_UM):
         chosen = [pair for pair, length in zip(single, longest, strict=True) if low <= length < high]
         if chosen:
-            yield f"em, {low:g} to {high:g} um", chosen, PIXEL_NM
+            yield f"em, {low:g} to {high:g} um", chosen
 
 
 def _main_columns(cells: dict[str, Cells]) -> list[str]:

@@ -15,7 +15,7 @@ import numpy as np
 
 import mishape
 from benchmarks.results import markdown
-from benchmarks.segmentation.models import masks, plan, trained
+from benchmarks.segmentation.models import learned, masks, plan
 from benchmarks.segmentation.scores import Scores, interval, kept
 from benchmarks.segmentation.sets import Sets, pairs_of
 from mishape.engine.dataset import Dataset
@@ -31,7 +31,7 @@ LABELLED = (5, 20, 80, 320)
 SEEDS = (1, 2, 3)
 ROWS = ("target only", "pretrain + TL", "mixed")
 TARGET_NM = 109.0
-SHARE = 4
+SHARE = 10
 """Steps of every row: those of the pretraining over this."""
 
 
@@ -64,14 +64,14 @@ def target(library: str, count: int, seed: int) -> dict[str, Any]:
 def lines(sets: Sets, runs: Path) -> list[str]:
     """Return the table."""
     labelled = [count for count in LABELLED if count <= sets.sizes.train]
-    learned = _generated(sets, "target-train", target(sets.shapes.train, max(labelled), 31))
+    pictures = _generated(sets, "target-train", target(sets.shapes.train, max(labelled), 31))
     tested = pairs_of(_generated(sets, "target-test", target(sets.shapes.test, 2 * sets.sizes.test, 32)))
     steps, rng = max(1, sets.sizes.steps // SHARE), np.random.default_rng(3)
     rows = []
     for count in labelled:
         for row in ROWS:
             trials = [Trial(sets, runs, row, count, seed, steps) for seed in SEEDS]
-            scores = [kept(one.file, partial(one.scores, learned, tested)) for one in trials]
+            scores = [kept(one.file, partial(one.scores, pictures, tested)) for one in trials]
             each = np.mean([one.dice for one in scores], axis=0)
             low, high = interval(each, rng)
             seeds = ", ".join(f"{one.dice.mean():.3f}" for one in scores)
@@ -139,7 +139,7 @@ class Trial:
         """Of its scores."""
         return self.runs / "scores" / f"{self.name}.json"
 
-    def scores(self, learned: Dataset, tested: Sequence[Pair]) -> Scores:
+    def scores(self, pictures: Dataset, tested: Sequence[Pair]) -> Scores:
         """Train, and return the scores of what is found."""
         asked = ImagePlan.model_validate(plan(["target"], self.steps, self.seed))
         network = new(self.seed, asked.model.network)
@@ -148,18 +148,19 @@ class Trial:
         folder = self.runs / "networks" / self.name
         folder.mkdir(parents=True, exist_ok=True)
         about = {"kind": "segmenter", "model": plain(asked.model), "pixel_nm": [TARGET_NM, TARGET_NM]}
-        drawn = Drawn(self._data(asked, learned), asked.training.batch)
+        drawn = Drawn(self._data(asked, pictures), asked.training.batch)
         Trainer(network, asked.training, self.seed, self.name, folder, drawn, None, about).run()
         return Scores.of(masks(load_network(folder / WEIGHTS, 0), tested, TARGET_NM), tested)
 
     def _pretrained(self) -> Network:
-        return trained(self.runs / "networks/em-blur", self.sets.training("em", "blur"), self.sets.sizes.steps)
+        return learned(self.sets, self.runs, "em", "blur")
 
-    def _data(self, asked: ImagePlan, learned: Dataset) -> Varied:
+    def _data(self, asked: ImagePlan, pictures: Dataset) -> Varied:
         def crops(pairs: Pairs) -> CropDataset:
-            return CropDataset(pairs, asked.images.crop_px, asked.images.augmentation, seed=self.seed)
+            given = asked.images
+            return CropDataset(pairs, given.crop_px, given.augmentation, given.foreground, self.seed)
 
-        found = crops(_First(DatasetPairs(learned), self.count))
+        found = crops(_First(DatasetPairs(pictures), self.count))
         if self.row != "mixed":
             return found
         (simulations,) = self.sets.training("em", "blur")

@@ -129,32 +129,38 @@ def inside_mesh(mesh: Mesh, points_nm: Points) -> Mask:
     return np.bincount(line[above], weights=sign[above], minlength=len(points_nm)) > 0.5
 
 
-def silhouette(mesh: Mesh, grid: Grid) -> Mask:
-    """Return the mesh's silhouette along z, (Y, X) bool: a pixel is set where the solid covers its centre."""
-    window, columns = _pixel_columns(mesh, grid)
+def silhouette(mesh: Mesh, grid: Grid, finer: int = 1) -> Mask:
+    """Return the mesh's silhouette along z, (Y, X) bool.
+
+    A pixel is set where the solid covers one of `finer` x `finer` places evenly in it: by default its centre.
+    """
+    shape, (_, y, x) = grid.shape[1:], grid.centers_nm()
+    offsets = grid.pixel_nm * ((np.arange(finer) + 0.5) / finer - 0.5)
+    window, columns = _columns(mesh, *((axis[:, None] + offsets).ravel() for axis in (y, x)))
     line, _, _ = crossings(mesh, columns)
-    return _image(grid, window, np.bincount(line, minlength=len(columns)) > 0)
+    covered = np.bincount(line, minlength=len(columns)) > 0
+    image = _image((shape[0] * finer, shape[1] * finer), window, covered)
+    return np.asarray(image.reshape(shape[0], finer, shape[1], finer).any(axis=(1, 3)))
 
 
 def overlaps_slab(mesh: Mesh, grid: Grid, low_nm: float, high_nm: float) -> Mask:
     """Return where the solid has material at heights `low_nm` to `high_nm` above a pixel's centre, (Y, X) bool."""
-    window, columns = _pixel_columns(mesh, grid)
+    window, columns = _columns(mesh, *grid.centers_nm()[1:])
     line, z, sign = crossings(mesh, columns)
     above = z > low_nm
     covered = np.bincount(line[above], weights=sign[above], minlength=len(columns)) > 0.5
     starts = np.bincount(line[above & (z <= high_nm)], minlength=len(columns)) > 0
-    return _image(grid, window, covered | starts)
+    return _image(grid.shape[1:], window, covered | starts)
 
 
-def _image(grid: Grid, window: tuple[slice, slice], values: Mask) -> Mask:
-    image = np.zeros(grid.shape[1:], np.bool_)
+def _image(shape: tuple[int, int], window: tuple[slice, slice], values: Mask) -> Mask:
+    image = np.zeros(shape, np.bool_)
     image[window] = values.reshape(image[window].shape)
     return image
 
 
-def _pixel_columns(mesh: Mesh, grid: Grid) -> tuple[tuple[slice, slice], Points]:
-    """Return the window of rows and columns under the mesh's box, and its pixel centres (n, 2) row by row."""
-    _, y, x = grid.centers_nm()
+def _columns(mesh: Mesh, y: Points, x: Points) -> tuple[tuple[slice, slice], Points]:
+    """Return the window of rows y and columns x under the mesh's box, and its places (n, 2) row by row."""
     low, high = mesh.vertices_nm.min(axis=0), mesh.vertices_nm.max(axis=0)
     window = _range(y, low[1], high[1]), _range(x, low[0], high[0])
     columns, rows = np.meshgrid(x[window[1]], y[window[0]])

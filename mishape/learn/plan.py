@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, Self, TypeV
 
 from pydantic import Field, ValidationError, model_validator
 
-from mishape.engine.component import Model, PluginField, Real, Whole
+from mishape.engine.component import Flag, Model, PluginField, Real, Whole
 from mishape.engine.errors import SpecError
 from mishape.engine.packaged import packaged_libraries
 from mishape.engine.scene import Format
@@ -94,6 +94,9 @@ class StepsPlan(Model):
     """Of the optimiser, AdamW; at 0 it is Adam. Default 0.0001."""
     largest_gradient: Real | None = Field(default=1.0, gt=0)
     """Norm to which a larger gradient is cut; null for none. Default 1."""
+    bfloat16: Flag | None = None
+    """Compute in numbers of 16 bits where that is enough: by default on a GPU alone. Processors with AMX are nearly
+    twice as quick with it."""
     check_every: Whole = Field(default=250, ge=1)
     """Steps between checkpoints, each with its validation; default 250."""
     patience: Whole = Field(default=0, ge=0)

@@ -123,7 +123,8 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.steps, number)
         generator = torch.Generator().manual_seed(hash_of(self.seed, number, self.processes.rank))
-        with torch.autocast("cuda", torch.bfloat16, enabled=self.device.startswith("cuda")):
+        kind, asked = self.device.split(":")[0], self.steps.bfloat16
+        with torch.autocast(kind, torch.bfloat16, enabled=kind == "cuda" if asked is None else asked):
             loss, numbers = self.network.loss(batch, generator)
         self.optimizer.zero_grad()
         loss.backward()

@@ -20,10 +20,12 @@ class UnetSegmenter(Weighted):
     """
 
     FILE = "segmenter.safetensors"
+    DEFAULT = "mitoseg"
 
     kind: Literal["unet"] = "unet"
-    weights: str
-    """Path of a run's weights.safetensors, or installed weights by name."""
+    weights: str = "mitoseg"
+    """Installed weights by name, or the path of a run's weights.safetensors. Default mitoseg: the distribution
+    mishape-weights-mitoseg, CC BY-NC-SA 4.0."""
     threshold: Real = Field(default=0.5, gt=0, lt=1)
     """Probability above which a pixel is foreground; above 0, below 1, default 0.5."""
 

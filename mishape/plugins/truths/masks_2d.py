@@ -16,14 +16,20 @@ from mishape.engine.component import Component, Flag
 from mishape.engine.grid import Grid
 from mishape.engine.types import Emitters, Raster, Sample
 
+FINER = 4
+"""Places along each edge of a pixel at which it is asked whether it is covered."""
+
 
 class Masks2D(Component):
     """Foreground of each view, (1, Y, X) uint16: 0 outside, 1 inside (or the object's number from 1).
 
-    Three definitions, by name, because published ones differ:
+    Four definitions, by name, because published ones differ:
 
     projection
         A pixel is foreground where the silhouette of a shape covers its centre.
+    touched
+        A pixel is foreground where the silhouette covers any of it, to a quarter of a pixel: what `emitters` tends to
+        with ever denser labels, half a pixel wider all around than `projection`.
     emitters
         A pixel is foreground where it holds at least one emitter (Sekh et al. 2021, their code).
     blur
@@ -34,7 +40,7 @@ class Masks2D(Component):
     """
 
     kind: Literal["masks_2d"] = "masks_2d"
-    definition: Literal["projection", "emitters", "blur"] = "projection"
+    definition: Literal["projection", "touched", "emitters", "blur"] = "projection"
     """What counts as foreground; default projection."""
     instances: Flag = False
     """Write the object's number (from 1; where objects overlap, the last one's) instead of 1; default false."""
@@ -42,7 +48,7 @@ class Masks2D(Component):
     @model_validator(mode="after")
     def _instances_are_known(self) -> Self:
         if self.instances and self.definition == "blur":
-            raise ValueError("instances need definition projection or emitters: a blurred image has no instances")
+            raise ValueError("instances need another definition than blur: a blurred image has no instances")
         return self
 
     def measure(self, sample: Sample, rng: Generator) -> Mapping[str, Raster | NDArray[Any]]:
@@ -61,8 +67,8 @@ class Masks2D(Component):
         return rasters
 
     def _covered(self, sample: Sample, number: int, grid: Grid) -> NDArray[np.bool_]:
-        if self.definition == "projection":
-            return silhouette(sample.shapes[number].surface, grid)
+        if self.definition in ("projection", "touched"):
+            return silhouette(sample.shapes[number].surface, grid, FINER if self.definition == "touched" else 1)
         return emitter_pixels(sample.emitters.xyz_nm[sample.emitters.owner == number], grid)
 
 
