@@ -20,6 +20,7 @@ from PIL import Image
 
 import mishape
 from mishape.cli import main
+from mishape.learn.overlap import dice
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -119,6 +120,15 @@ def test_the_library_of_the_readme(folder: Path) -> None:
     assert len(mishape.open_library(folder / "shapes")) == 4
 
 
+def test_the_segmentation_of_the_readme(folder: Path) -> None:
+    pytest.importorskip("mishape_weights_mitoseg")
+    (commands,) = blocks("", "mishape segment")
+    for command in commands.splitlines():
+        run(command, folder)
+    (true,) = (folder / "light").glob("*.epi.masks_2d.ome.tif")
+    assert dice(tifffile.imread(folder / "light/mask.tif") > 0, tifffile.imread(true) > 0) > 0.6
+
+
 @pytest.mark.parametrize("picture", PICTURES)
 def test_a_picture_is_made_by_the_command_below_it(picture: str, folder: Path) -> None:
     found = re.search(rf"\({re.escape(picture)}\)\n\n```\n(mishape .*)\n```", TEXT)
@@ -152,6 +162,8 @@ def test_no_command_of_the_readme_is_left_out() -> None:
         *[["mishape", "generate"]] * 3,
         ["mishape", "verify"],
         ["mishape", "export"],
+        ["mishape", "render"],
+        ["mishape", "segment"],
         ["mishape", "psf"],
         ["mishape", "generate"],
         ["python", "examples/05_segmentation_pairs.py"],
