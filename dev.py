@@ -36,7 +36,7 @@ ALONE = ("-n", "--numprocesses", "--dist", "--pdb", "--trace", "-s", "--capture=
 
 
 def fingerprint() -> str:
-    """Return what the environment depends on: the interpreter, the clone's place and the two files."""
+    """Return what the environment depends on: the interpreter, the clone's place and what its files ask for."""
     about = f"{sys.version}\n{ROOT}\n".encode()
     files = [ROOT / "constraints.txt", *(folder / "pyproject.toml" for folder in (ROOT, *WEIGHTS))]
     return sys.version.split()[0] + " " + hashlib.sha256(about + b"".join(map(Path.read_bytes, files))).hexdigest()

@@ -22,8 +22,8 @@ MIXTURE = "mixture"
 THEIRS = "emitters"
 """The definition of masks that Sekh et al. have; sets of it have noise as theirs too."""
 PIXEL_NM = 80.0
-"""Of all sets. The files of Sekh et al. do not say theirs, and their script's 42 nm do not fit: their blur is half as
-many pixels wide as that of epi2 would be, and their tubes, of 200 to 600 nm, 3 to 7 pixels."""
+"""Of all sets; assumed for the pictures of Sekh et al., which do not say theirs: with the 42 nm of their script, their
+blur and their tubes of 200 to 600 nm would be twice as many pixels wide as they look."""
 LEARNED, TESTED = {"train": 0.9, "val": 0.1}, {"test": 1.0}
 """Splits of sets: what may be watched while it is learned from the others, and what is tested with."""
 

@@ -95,8 +95,8 @@ class StepsPlan(Model):
     largest_gradient: Real | None = Field(default=1.0, gt=0)
     """Norm to which a larger gradient is cut; null for none. Default 1."""
     bfloat16: Flag | None = None
-    """Compute in numbers of 16 bits where that is enough: by default on a GPU alone. Processors with AMX are nearly
-    twice as quick with it."""
+    """Compute in numbers of 16 bits where that is enough: by default on a GPU alone. Processors with AMX can be quicker
+    with it."""
     check_every: Whole = Field(default=250, ge=1)
     """Steps between checkpoints, each with its validation; default 250."""
     patience: Whole = Field(default=0, ge=0)
