@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -155,3 +157,13 @@ def each_path(request: pytest.FixtureRequest, use_path: Callable[[str], None]) -
     """Run the test on each code path in turn; ``fast`` is skipped without numba."""
     use_path(request.param)
     return str(request.param)
+
+
+def module_of(path: Path) -> ModuleType:
+    """Return a script as a module."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import shutil
@@ -13,9 +12,11 @@ import tomllib
 import zipfile
 from configparser import ConfigParser
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import pytest
+
+from tests.conftest import module_of
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -127,7 +128,7 @@ class Clone:
         self.python = folder / ".venv/bin/python"
         for name in ("pyproject.toml", "constraints.txt"):
             shutil.copy(ROOT / name, folder)
-        self.dev = load_dev()
+        self.dev = module_of(ROOT / "dev.py")
         stand_ins = {
             "ROOT": folder,
             "VENV": folder / ".venv",
@@ -160,15 +161,6 @@ class Clone:
             self.dev.main(["demo"])
         assert isinstance(stop.value.code, str), "a text, with which Python exits with 1"
         return stop.value.code
-
-
-def load_dev() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("dev", ROOT / "dev.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture

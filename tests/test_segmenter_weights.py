@@ -12,7 +12,7 @@ import pytest
 import tifffile
 
 import mishape
-from tests.conftest import Run
+from tests.conftest import Run, module_of
 
 pytest.importorskip("torch")
 pytest.importorskip("safetensors")
@@ -52,12 +52,7 @@ installed = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def recipe() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_mitoseg", WEIGHTS / "make.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return module_of(WEIGHTS / "make.py")
 
 
 def test_its_recipe_is_right(recipe: ModuleType) -> None:
