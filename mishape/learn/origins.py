@@ -75,7 +75,8 @@ def of_dataset(dataset: Dataset) -> Origin:
         for thing in record["objects"]:
             key = thing["library"], thing["shape_id"]
             if key not in found:
-                found[key] = _entry(dataset, record["index"], *key), record["split"]
+                shard = record["index"] // dataset.manifest.shard_size
+                found[key] = shown(dataset, shard, *key), record["split"]
     solids = [replace(solid_of_entry(entry), fold=split) for entry, split in found.values()]
     return Origin(dataset.folder.resolve().name, solids)
 
@@ -89,9 +90,15 @@ def made(parts: Sequence[Procedural], seed: int) -> list[Solid]:
     ]
 
 
-def _entry(dataset: Dataset, sample: int, library: str | None, id: str) -> Entry:
-    shard = dataset.shard(sample // dataset.manifest.shard_size)
-    holds: Any = shard.shapes if library is None else dataset.libraries().get(library)
+def shown(dataset: Dataset, shard: int, library: str | None, id: str) -> Entry:
+    """Return a shape that a dataset shows: of a copy of a library that it holds, or made for one of its shards.
+
+    Raises
+    ------
+    LibraryError
+        If the dataset does not hold it.
+    """
+    holds: Any = dataset.shard(shard).shapes if library is None else dataset.libraries().get(library)
     if holds is None or id not in holds:
         raise LibraryError(
             f"dataset {str(dataset.folder)!r} does not hold shape {id!r}: made shapes are kept if the truth occupancy "

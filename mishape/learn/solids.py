@@ -83,10 +83,14 @@ def solid_of_entry(entry: Entry) -> Solid:
 
 def solid_of(shape: Shape, seen_nm: Points | None = None, weight: float = 1.0) -> Solid:
     """Return a shape as a solid, seen all around if nothing else is said."""
-    everywhere = np.array([[-np.inf] * 3, [np.inf] * 3])
     field = Everywhere(distances(shape))
-    seen = everywhere if seen_nm is None else seen_nm
+    seen = everywhere() if seen_nm is None else seen_nm
     return Solid(shape.id, shape.fold, shape.surface, field, seen, weight, shape.licence, shape.source)
+
+
+def everywhere() -> Points:
+    """Return what is seen of a shape that no border cuts."""
+    return np.array([[-np.inf] * 3, [np.inf] * 3])
 
 
 def _seen_nm(entry: Entry) -> Points | None:

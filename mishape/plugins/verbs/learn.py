@@ -30,13 +30,26 @@ def train(
 ) -> None:
     """Train a model, or go on with a training that was interrupted."""
     _needs_learn()
-    from mishape.learn.image_plan import is_of_images
     from mishape.plugins.verbs.long_runs import resumable
     from mishape.plugins.verbs.progress import shown
 
-    asked = _picture_training(plan, library) if is_of_images(plan) else _shape_training(plan, library)
+    asked = _training(plan, library)
     with resumable(), shown(progress.value) as report:
         print(f"weights: {asked(out, device, report)}")
+
+
+def _training(plan: Path, library: list[str] | None) -> Training:
+    from mishape.engine.errors import MishapeError
+    from mishape.learn.image_plan import is_of_images
+    from mishape.learn.light_plan import is_of_light
+
+    kinds = ((is_of_images, "images", _picture_training), (is_of_light, "light", _light_training))
+    for is_one, name, training in kinds:
+        if is_one(plan):
+            if library:
+                raise MishapeError(f"a training on {name} takes no --library: its file names what it learns from")
+            return training(plan)
+    return _shape_training(plan, library)
 
 
 def _shape_training(plan: Path, library: list[str] | None) -> Training:
@@ -46,14 +59,18 @@ def _shape_training(plan: Path, library: list[str] | None) -> Training:
     return partial(train_shapes, *load_plan(plan, library or ()))
 
 
-def _picture_training(plan: Path, library: list[str] | None) -> Training:
-    from mishape.engine.errors import MishapeError
+def _picture_training(plan: Path) -> Training:
     from mishape.learn.image_plan import load_image_plan
     from mishape.learn.image_training import train_pictures
 
-    if library:
-        raise MishapeError("a training on images has no library: leave --library out, and name datasets in its file")
     return partial(train_pictures, *load_image_plan(plan))
+
+
+def _light_training(plan: Path) -> Training:
+    from mishape.learn.light_plan import load_light_plan
+    from mishape.learn.light_training import train_light
+
+    return partial(train_light, *load_light_plan(plan))
 
 
 @learn.command()

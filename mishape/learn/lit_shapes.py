@@ -1,0 +1,115 @@
+"""Images and places of the world as networks learn them: is a place inside of what the image shows?"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.random import Generator
+
+from mishape.engine.errors import LibraryError
+from mishape.engine.seeding import Stage, stream
+from mishape.engine.types import Points
+from mishape.learn.light import light_of
+from mishape.learn.lit import Images, Posed
+
+NEAR, NEAR_NM = 2 / 3, (40.0, 150.0)
+"""Share of the places that lie about the surface, and the standard deviations of how far: half of them have either."""
+AROUND_NM = 400.0
+"""Room around a shape's box in which the others are drawn, evenly."""
+TRIES = 10_000
+"""Samples in a row that may show shapes of other folds."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Images of one kind.
+
+    Parameters
+    ----------
+    images
+        The images.
+    share
+        How often they are shown, beside other kinds.
+    """
+
+    images: Images
+    share: float = 1.0
+
+
+class LitShapes:
+    """Images drawn from several kinds, with places of the world; an item is a pure function of its number and its draw.
+
+    Items hold ``planes`` (P, H, W), ``focus_um`` (P,), ``lit`` (P,) and ``optics`` as `Light.padded` gives them,
+    ``places_um`` (points, 3) of the world, and ``distance_nm`` (points,) signed; all float32.
+
+    Parameters
+    ----------
+    parts
+        The kinds of images; all of as many rows and columns.
+    points
+        Places of each.
+    planes
+        The most planes that an image has.
+    without
+        Folds whose shapes are not shown.
+    only
+        Folds whose shapes alone are shown; all if it is empty.
+    seed
+        Of all that is drawn.
+    """
+
+    def __init__(
+        self,
+        parts: Sequence[Part],
+        points: int,
+        planes: int,
+        without: Collection[str] = (),
+        only: Collection[str] = (),
+        seed: int = 0,
+    ) -> None:
+        self.parts, self.points, self.planes = parts, points, planes
+        self.without, self.only, self.seed = without, only, seed
+        self._edges = np.cumsum([part.share for part in parts])
+
+    def __len__(self) -> int:
+        return sum(len(part.images) for part in self.parts)
+
+    def item(self, number: int, draw: int) -> dict[str, Any]:
+        """Return an image that one draw takes, and places about what it shows; its number says nothing more."""
+        rng = stream(self.seed, draw, Stage.TRUTH, f"learn.{number}")
+        images = self.parts[int(np.searchsorted(self._edges, rng.random() * self._edges[-1], side="right"))].images
+        lit = images.lit(self.shown(images, int(rng.integers(len(images)))))
+        places_nm = drawn_places(lit.posed, self.points, rng)
+        return {
+            **light_of(lit.counts, lit.view).padded(self.planes),
+            "places_um": np.asarray(places_nm / 1000, np.float32),
+            "distance_nm": np.asarray(lit.posed.distance_nm(places_nm), np.float32),
+        }
+
+    def shown(self, images: Images, number: int) -> int:
+        """Return the number of the first image, from one on, that shows a shape of the folds that are wanted.
+
+        Raises
+        ------
+        LibraryError
+            If there is none.
+        """
+        for step in range(min(TRIES, len(images))):
+            found = (number + step) % len(images)
+            fold = images.fold(found)
+            if fold not in self.without and (not self.only or fold in self.only):
+                return found
+        raise LibraryError(f"no image shows a shape of the folds that are asked for: {TRIES} in a row are of others")
+
+
+def drawn_places(posed: Posed, count: int, rng: Generator) -> Points:
+    """Draw places of the world, (count, 3) nm: most about a surface, the others in its box and around it."""
+    vertices_nm = posed.vertices_nm
+    near = round(NEAR * count)
+    about_nm = vertices_nm[rng.integers(len(vertices_nm), size=near)]
+    about_nm = about_nm + rng.choice(NEAR_NM, (near, 1)) * rng.standard_normal((near, 3))
+    low, high = vertices_nm.min(axis=0) - AROUND_NM, vertices_nm.max(axis=0) + AROUND_NM
+    return np.concatenate([about_nm, rng.uniform(low, high, (count - near, 3))])

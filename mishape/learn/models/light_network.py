@@ -1,0 +1,147 @@
+"""The network of `GridImage` and `GridStack`."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mishape.learn.light import OPTICS
+from mishape.learn.models.unet_network import twice
+
+if TYPE_CHECKING:
+    from mishape.learn.models.grid_stack import GridLight
+
+CONTEXT = 64
+"""Numbers that the optics become."""
+WAVES = 6
+"""Sines, and as many cosines, by which a z is told; the longest wave is 4 um."""
+MIXED = 8
+"""Pictures that the planes become, however many they are."""
+EDGE_NM = 15.0
+"""Distance over which the odds of being inside change by e: hard labels would make a step of it."""
+
+
+class LightNetwork(nn.Module):
+    """Planes, and how they were made -> features of each pixel -> the odds that a place of the world is inside.
+
+    Planes are mixed by weights that follow from where each is in focus: so there may be any number of them, anywhere.
+    """
+
+    def __init__(self, plan: GridLight) -> None:
+        super().__init__()
+        widths, self.answers = plan.widths, plan.answers
+        self.context = nn.Sequential(nn.Linear(OPTICS, CONTEXT), nn.SiLU(), nn.Linear(CONTEXT, CONTEXT), nn.SiLU())
+        self.mixing = _read(2 * WAVES + 1 + CONTEXT, CONTEXT, MIXED, layers=2)
+        self.down = nn.ModuleList(_Told(*pair) for pair in zip((MIXED, *widths), widths, strict=False))
+        finer = zip(widths[:0:-1], widths[-2::-1], strict=True)
+        self.up = nn.ModuleList(_Told(below + width, width) for below, width in finer)
+        self.head = nn.Conv2d(widths[0], plan.features, 1)
+        known = plan.features + 2 * WAVES + 1
+        self.read = _read(known + plan.answers, plan.hidden, 1, layers=4)
+        if plan.answers:
+            self.answer = _read(known + 1, plan.hidden, plan.hidden, layers=2)
+            self.ways = nn.Linear(plan.hidden, 2 * plan.answers)
+        self.divergence_weight = plan.divergence_weight
+
+    def features(self, batch: dict[str, Tensor]) -> Tensor:
+        """Return features, (B, F, H, W), of pixels of images as `Light.padded` gives them."""
+        context = self.context(batch["optics"])
+        planes, lit = batch["planes"], batch["lit"]
+        told = torch.cat([waves(batch["focus_um"]), context[:, None].expand(-1, planes.shape[1], -1)], dim=-1)
+        weights = self.mixing(told) * (lit / lit.sum(dim=1, keepdim=True))[..., None]
+        found = torch.einsum("bpk,bphw->bkhw", weights.to(planes), planes)
+        every: list[Tensor] = []
+        for layer in self.down:
+            given = functional.max_pool2d(found, 2) if every else found.contiguous(memory_format=torch.channels_last)
+            found = layer(given, context)
+            every.append(found)
+        for layer, beside in zip(self.up, every[-2::-1], strict=True):
+            wider = functional.interpolate(found, size=beside.shape[2:], mode="bilinear")
+            found = layer(torch.cat([wider, beside], dim=1), context)
+        return self.head(found)  # type: ignore[no-any-return]
+
+    def odds(
+        self, features: Tensor, batch: dict[str, Tensor], places_um: Tensor, answer: Tensor | None = None
+    ) -> Tensor:
+        """Return logarithms of the odds, (B, n), of being inside at (B, n, 3) places of the world, um.
+
+        Parameters
+        ----------
+        features
+            Of the batch's images.
+        answer
+            (B, answers) numbers that choose one of the solids that an image leaves open; the middle one if not given.
+        """
+        known = self._known(features, batch["half_um"], places_um)
+        if self.answers:
+            chosen = known.new_zeros(len(known), self.answers) if answer is None else answer
+            known = torch.cat([known, chosen[:, None].expand(-1, known.shape[1], -1).to(known)], dim=-1)
+        return self.read(known)[..., 0]  # type: ignore[no-any-return]
+
+    def loss(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        """Return cross entropy in the mean of places, and the weighted divergence of the answers."""
+        features = self.features(batch)
+        told = -batch["distance_nm"] / EDGE_NM
+        answer, divergence = None, batch["distance_nm"].new_zeros(())
+        if self.answers:
+            answer, divergence = self._answered(features, batch, generator)
+        odds = self.odds(features, batch, batch["places_um"], answer).float()
+        wrong = functional.binary_cross_entropy_with_logits(odds, torch.sigmoid(told))
+        numbers = {"wrong": float(wrong.detach()), "divergence": float(divergence.detach())}
+        return wrong + self.divergence_weight * divergence, numbers
+
+    def _known(self, features: Tensor, half_um: Tensor, places_um: Tensor) -> Tensor:
+        """Return what is known of places: features of the pixels about them, and their z."""
+        across = (places_um[..., :2] / half_um[:, None])[:, None]
+        found = functional.grid_sample(features.float(), across.float(), align_corners=False, padding_mode="border")[
+            :, :, 0
+        ].transpose(1, 2)
+        return torch.cat([found, waves(places_um[..., 2])], dim=-1)
+
+    def _answered(
+        self, features: Tensor, batch: dict[str, Tensor], generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Draw the numbers that stand for the solid itself; return them and their divergence in nats."""
+        inside = torch.tanh(batch["distance_nm"] / (4 * EDGE_NM))[..., None]
+        known = self._known(features, batch["half_um"], batch["places_um"])
+        told = functional.silu(self.answer(torch.cat([known, inside.to(known)], dim=-1)))
+        mean, log_variance = self.ways(told.mean(dim=1)).float().chunk(2, dim=1)
+        log_variance = log_variance.clamp(-8, 4)
+        noise = torch.randn(mean.shape, generator=generator).to(mean)
+        divergence = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(dim=1).mean()
+        return mean + noise * (log_variance / 2).exp(), divergence
+
+
+class _Told(nn.Module):
+    """Two convolutions whose features are stretched and shifted by what the context says (Perez et al., AAAI 2018)."""
+
+    def __init__(self, given: int, width: int) -> None:
+        super().__init__()
+        self.convolutions = twice(given, width)
+        self.told = nn.Linear(CONTEXT, 2 * width)
+        nn.init.zeros_(self.told.weight)
+        nn.init.zeros_(self.told.bias)
+
+    def forward(self, found: Tensor, context: Tensor) -> Tensor:
+        stretch, shift = self.told(context)[..., None, None].chunk(2, dim=1)
+        return self.convolutions(found) * (1 + stretch) + shift  # type: ignore[no-any-return]
+
+
+def waves(z_um: Tensor) -> Tensor:
+    """Return z, and sines and cosines of it, (..., 2 WAVES + 1)."""
+    angles = z_um[..., None] * (torch.arange(1, WAVES + 1, device=z_um.device) * math.pi / 2)
+    return torch.cat([z_um[..., None], angles.sin(), angles.cos()], dim=-1)
+
+
+def _read(given: int, hidden: int, out: int, layers: int) -> nn.Sequential:
+    """Return a perceptron."""
+    widths = [given, *[hidden] * (layers - 1), out]
+    parts: list[nn.Module] = []
+    for number, (one, other) in enumerate(pairwise(widths)):
+        parts += [nn.SiLU()] * (number > 0) + [nn.Linear(one, other)]
+    return nn.Sequential(*parts)
