@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from mishape.engine.errors import ShapeError
 from mishape.engine.sampled import SampledField
@@ -19,9 +19,10 @@ from mishape.engine.scene import View
 from mishape.engine.types import Points
 from mishape.learn.batches import stacked
 from mishape.learn.extract import field_of
+from mishape.learn.known_box import KnownBox
 from mishape.learn.light import LightError, light_of
 from mishape.learn.light_plan import LightModel
-from mishape.learn.networks import AT_ONCE, on_device
+from mishape.learn.networks import AT_ONCE, on_device, telling
 from mishape.learn.stored import component, filled, fitting
 from mishape.learn.tensors import read_tensors
 
@@ -53,26 +54,44 @@ class Finder:
     model: LightModel
     device: str = "cpu"
 
-    def odds_at(self, counts: NDArray[Any], view: View, answer: Tensor | None = None) -> Odds:
+    def odds_at(
+        self, counts: NDArray[Any], view: View, answer: Tensor | None = None, box: KnownBox | None = None
+    ) -> Odds:
         """Return what tells the odds at places of the world, for a (P, H, W) image.
+
+        Parameters
+        ----------
+        answer
+            (1, answers) numbers that choose one of the solids that an image leaves open; the middle one if not given.
+        box
+            What `known_box` gives in the model's frame; models that find places and sizes themselves need none.
 
         Raises
         ------
         LightError
-            If the image does not fit the view or the model, or shows nothing.
+            If the image does not fit the view or the model, or shows nothing, or the model needs a box.
         """
         planes = counts.shape[0]
         if not self.model.LEAST <= planes <= self.model.MOST:
             raise LightError(
                 f"an image of {planes} plane(s) given: {self.model.kind} takes {self.model.LEAST} to {self.model.MOST}"
             )
-        batch = on_device(stacked([light_of(counts, view).padded(planes)]), self.device)
-        training = self.network.training
-        self.network.eval()
-        with torch.no_grad():
+        item = {**light_of(counts, view).padded(planes), **self._told(box)}
+        batch = on_device(stacked([item]), self.device)
+        with torch.no_grad(), telling(self.network):
             features = self.network.features(batch)
-        self.network.train(training)
         return partial(self._odds, features, batch, answer)
+
+    def _told(self, box: KnownBox | None) -> dict[str, NDArray[np.float32]]:
+        """Return what the model is told of the truth."""
+        if self.model.frame == "world":
+            return {}
+        if box is None:
+            raise LightError(
+                f"{self.model.kind} tells a shape in its box, whose true centre and edge it is told: give the box "
+                f"(known_box, {self.model.frame!r}), or take grid_image or grid_stack, which need none"
+            )
+        return box.arrays()
 
     @torch.no_grad()
     def _odds(
@@ -80,7 +99,8 @@ class Finder:
     ) -> NDArray[np.float32]:
         asked = torch.from_numpy((world_nm / 1000).astype(np.float32))[None].to(self.device)
         parts = (asked[:, start : start + AT_ONCE] for start in range(0, len(world_nm), AT_ONCE))
-        found = [self.network.odds(features, batch, part, answer)[0].float() for part in parts]
+        with telling(self.network):
+            found = [self.network.odds(features, batch, part, answer)[0].float() for part in parts]
         return np.asarray(torch.cat(found).cpu().numpy())
 
 
@@ -125,6 +145,14 @@ def _box_of(odds: Odds, view: View) -> tuple[Points, Points]:
     return low, high
 
 
+def channels_last(network: nn.Module) -> nn.Module:
+    """Return a network whose convolutions of images lie in memory as processors compute them quickest."""
+    for part in network.modules():
+        if isinstance(part, nn.Conv2d):
+            part.weight.data = part.weight.data.contiguous(memory_format=torch.channels_last)
+    return network
+
+
 @lru_cache(maxsize=4)
 def load_finder(path: Path, changed_ns: int) -> tuple[Finder, dict[str, Any]]:
     """Return the network of a file of weights, as it was at a time, and what they say of themselves.
@@ -139,5 +167,4 @@ def load_finder(path: Path, changed_ns: int) -> tuple[Finder, dict[str, Any]]:
         model = component(about["model"])
         if about["kind"] != "light":
             raise ValueError(f"they are of kind {about['kind']!r}")
-        network = filled(model.network(), tensors).to(memory_format=torch.channels_last)
-        return Finder(network, model), about
+        return Finder(channels_last(filled(model.network(), tensors)), model), about

@@ -13,6 +13,7 @@ from mishape.engine.manifest import NAME
 from mishape.engine.scene import Format
 from mishape.engine.spec import load_spec
 from mishape.engine.wording import problem
+from mishape.learn.known_box import Told
 from mishape.learn.lit import Images
 from mishape.learn.lit_live import LiveImages
 from mishape.learn.lit_shapes import Part
@@ -28,6 +29,11 @@ class LightModel(Protocol):
 
     @property
     def kind(self) -> str: ...
+    @property
+    def frame(self) -> Told:
+        """In which frame it tells solids, and so what of the truth it is told."""
+        ...
+
     @property
     def step_px(self) -> int:
         """Edges of the images that it learns from are multiples of it."""

@@ -14,6 +14,7 @@ from mishape.engine.errors import LibraryError
 from mishape.engine.files import canonical
 from mishape.learn.batches import Drawn
 from mishape.learn.finding import Finder
+from mishape.learn.known_box import known_box
 from mishape.learn.light_plan import LightPlan
 from mishape.learn.lit import Lit
 from mishape.learn.lit_shapes import LitShapes, Part
@@ -42,11 +43,13 @@ def train_light(
     MishapeError
         If there is no such device, or an image does not fit.
     TrainingError
-        If the loss is no number any more, or the folder holds another training.
+        If the loss is no number any more, the folder holds another training, or shapes are drawn from weights that
+        learned from folds that are left out.
     """
     asked, shown = plan.light, _grids(plan, parts)
     without = (*asked.held_out, *asked.validation)
-    data = LitShapes(parts, plan.training.points, max(shown), without, seed=plan.seed)
+    _check_unlearned(parts, without)
+    data = LitShapes(parts, plan.training.points, max(shown), without, seed=plan.seed, frame=plan.model.frame)
     watched = _watched(plan, parts) if asked.validation else []
     said = {"kind": KIND, "model": plain(plan.model), "planes": sorted(shown), **about(plan, parts)}
     with training_in(folder, device) as (processes, own_device):
@@ -55,7 +58,7 @@ def train_light(
 
         def validate(network: Any) -> float:
             finder = Finder(network, plan.model, own_device)
-            return float(np.mean([overlap(finder.odds_at(lit.counts, lit.view), lit.posed) for lit in watched]))
+            return float(np.mean([_score(finder, lit) for lit in watched]))
 
         drawn = Drawn(data, plan.training.batch, processes.rank, processes.count)
         identity = canonical(
@@ -65,6 +68,22 @@ def train_light(
         network = new(plan.seed, plan.model.network)
         Trainer(network, *steps, drawn, validate if watched else None, said, own_device, processes).run(report)
         return folder / WEIGHTS
+
+
+def _score(finder: Finder, lit: Lit) -> float:
+    """Return how well a solid is found, of which a model is told what it is told in training."""
+    box = known_box(lit.posed, finder.model.frame)
+    return overlap(finder.odds_at(lit.counts, lit.view, box=box), lit.posed)
+
+
+def _check_unlearned(parts: Sequence[Part], folds: Sequence[str]) -> None:
+    """Raise a `TrainingError` if shapes are drawn from weights that know folds of which nothing is to be learned."""
+    for facts in (part.images.facts for part in parts):
+        if known := sorted(facts.learned & {*folds}):
+            raise TrainingError(
+                f"{facts.name} shows shapes of weights that learned from fold(s) {', '.join(known)}, which are in "
+                "held_out or validation: give weights that did not"
+            )
 
 
 def _grids(plan: LightPlan, parts: Sequence[Part]) -> set[int]:
@@ -106,7 +125,7 @@ def about(plan: LightPlan, parts: Sequence[Part]) -> dict[str, Any]:
     return {
         "images": [one.name for one in facts],
         "data_sha256": hashlib.sha256(canonical([one.sha256 for one in facts]).encode()).hexdigest(),
-        "folds": sorted({fold for one in facts for fold in one.folds} - unseen),
+        "folds": sorted({fold for one in facts for fold in one.folds | one.learned} - unseen),
         "held_out": [*plan.light.held_out],
         "validation_folds": [*plan.light.validation],
         "licences": sorted({licence for one in facts for licence in one.licences}),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,9 +15,6 @@ from mishape.engine.scene import View
 from mishape.engine.types import Points, Pose
 from mishape.engine.wording import suggestion
 from mishape.learn.solids import Solid
-
-KEPT = 512
-"""Solids of libraries that are kept: their distances take longer to find than an image."""
 
 
 @dataclass(frozen=True)
@@ -79,15 +76,18 @@ class Facts:
     sha256
         Hash of all that they depend on.
     folds
-        Of the shapes that they show; of weights whose shapes they show, those that were learned from.
+        Of the shapes that they show.
     licences
         Of these shapes.
+    learned
+        Folds that weights learned from whose shapes they show.
     """
 
     name: str
     sha256: str
     folds: frozenset[str]
     licences: frozenset[str]
+    learned: frozenset[str] = frozenset()
 
 
 class Images(Protocol):
@@ -105,6 +105,11 @@ class Images(Protocol):
     def lit(self, number: int) -> Lit:
         """Return an image with its shape."""
         ...
+
+
+def learned_folds(sources: Iterable[Any]) -> frozenset[str]:
+    """Return the folds of shapes that sources have learned from, as those do that draw from weights."""
+    return frozenset(fold for one in sources if hasattr(one, "learned_folds") for fold in one.learned_folds())
 
 
 def check_alone(objects: int, where: str) -> None:

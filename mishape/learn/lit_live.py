@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from functools import cached_property, lru_cache
+from pathlib import Path
 
 from mishape.engine.component import Keyed
 from mishape.engine.files import canonical
@@ -16,7 +17,7 @@ from mishape.engine.simulate import simulate
 from mishape.engine.spec import Spec
 from mishape.engine.types import Shape
 from mishape.learn.dealing import data_hash
-from mishape.learn.lit import Facts, Lit, Posed, check_alone, view_among
+from mishape.learn.lit import Facts, Lit, Posed, check_alone, learned_folds, view_among
 from mishape.learn.solids import Solid, everywhere, solid_of
 
 KEPT = 512
@@ -72,10 +73,11 @@ class LiveImages:
         shapes = [*self._shapes()]
         shown = data_hash((shape.id, shape.surface) for shape in shapes)
         return Facts(
-            self.spec.source.name,
+            Path(self.spec.source.name).name,
             hashlib.sha256(canonical([self.spec.hash, self.view, shown]).encode()).hexdigest(),
             frozenset(shape.fold for shape in shapes if shape.fold is not None),
             frozenset(shape.licence for shape in shapes if shape.licence),
+            learned_folds(self.spec.shape_sources()),
         )
 
     def _shapes(self) -> Iterator[Shape]:

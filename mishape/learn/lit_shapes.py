@@ -10,8 +10,10 @@ import numpy as np
 from numpy.random import Generator
 
 from mishape.engine.errors import LibraryError
+from mishape.engine.occupancy import uniform_points
 from mishape.engine.seeding import Stage, stream
 from mishape.engine.types import Points
+from mishape.learn.known_box import Told, known_box
 from mishape.learn.light import light_of
 from mishape.learn.lit import Images, Posed
 
@@ -43,7 +45,8 @@ class LitShapes:
     """Images drawn from several kinds, with places of the world; an item is a pure function of its number and its draw.
 
     Items hold ``planes`` (P, H, W), ``focus_um`` (P,), ``lit`` (P,) and ``optics`` as `Light.padded` gives them,
-    ``places_um`` (points, 3) of the world, and ``distance_nm`` (points,) signed; all float32.
+    ``places_um`` (points, 3) of the world, and ``distance_nm`` (points,) signed; all float32. For models that are told
+    a box, places are uniform in the cube about it, and `KnownBox.arrays` are there too.
 
     Parameters
     ----------
@@ -59,6 +62,8 @@ class LitShapes:
         Folds whose shapes alone are shown; all if it is empty.
     seed
         Of all that is drawn.
+    frame
+        In which frame solids are told by what learns of them.
     """
 
     def __init__(
@@ -69,9 +74,10 @@ class LitShapes:
         without: Collection[str] = (),
         only: Collection[str] = (),
         seed: int = 0,
+        frame: Told = "world",
     ) -> None:
         self.parts, self.points, self.planes = parts, points, planes
-        self.without, self.only, self.seed = without, only, seed
+        self.without, self.only, self.seed, self.frame = without, only, seed, frame
         self._edges = np.cumsum([part.share for part in parts])
 
     def __len__(self) -> int:
@@ -82,8 +88,13 @@ class LitShapes:
         rng = stream(self.seed, draw, Stage.TRUTH, f"learn.{number}")
         images = self.parts[int(np.searchsorted(self._edges, rng.random() * self._edges[-1], side="right"))].images
         lit = images.lit(self.shown(images, int(rng.integers(len(images)))))
-        places_nm = drawn_places(lit.posed, self.points, rng)
+        box = known_box(lit.posed, self.frame)
+        if box is None:
+            places_nm = drawn_places(lit.posed, self.points, rng)
+        else:
+            places_nm = box.world_nm(uniform_points(self.points, rng, dtype=np.float64))
         return {
+            **({} if box is None else box.arrays()),
             **light_of(lit.counts, lit.view).padded(self.planes),
             "places_um": np.asarray(places_nm / 1000, np.float32),
             "distance_nm": np.asarray(lit.posed.distance_nm(places_nm), np.float32),
@@ -97,12 +108,13 @@ class LitShapes:
         LibraryError
             If there is none.
         """
-        for step in range(min(TRIES, len(images))):
+        tries = min(TRIES, len(images))
+        for step in range(tries):
             found = (number + step) % len(images)
             fold = images.fold(found)
             if fold not in self.without and (not self.only or fold in self.only):
                 return found
-        raise LibraryError(f"no image shows a shape of the folds that are asked for: {TRIES} in a row are of others")
+        raise LibraryError(f"no image shows a shape of the folds that are asked for: {tries} in a row are of others")
 
 
 def drawn_places(posed: Posed, count: int, rng: Generator) -> Points:

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from mishape.engine import registry
 from mishape.engine.dataset import Dataset
 from mishape.engine.files import canonical
 from mishape.engine.grid import Grid
 from mishape.engine.scene import View
 from mishape.engine.types import Pose
-from mishape.learn.lit import Facts, Lit, Posed, check_alone, view_among
+from mishape.learn.lit import Facts, Lit, Posed, check_alone, learned_folds, view_among
 from mishape.learn.origins import shown
 from mishape.learn.solids import Solid, solid_of
 
@@ -72,7 +73,15 @@ class StoredImages:
             hashlib.sha256(canonical([self.view, *seals]).encode()).hexdigest(),
             frozenset(str(thing["fold"]) for thing in things if thing["fold"] is not None),
             frozenset(thing["licence"] for thing in things if thing["licence"]),
+            self._learned(),
         )
+
+    def _learned(self) -> frozenset[str]:
+        """Return the folds that weights learned from whose shapes are shown; only for these the scene is opened."""
+        kinds = {record["scene"]["objects"][0]["shape"]["kind"] for record in self.records}
+        known = kinds & {*registry.kinds("shapes")}
+        drawn = any(hasattr(registry.load("shapes", kind), "learned_folds") for kind in known)
+        return learned_folds(self.dataset.spec.shape_sources()) if drawn else frozenset()
 
     def _view_of(self, record: dict[str, Any]) -> View:
         return View.model_validate(record["scene"]["views"][self.view])

@@ -46,6 +46,17 @@ def distances_at(network: Any, features: Tensor, edges: Tensor, places: Points) 
 
 
 @contextmanager
+def telling(network: Any) -> Iterator[None]:
+    """Let a network, in training or not, tell what it knows by now: layers that act otherwise in training do not."""
+    training = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(training)
+
+
+@contextmanager
 def one_thread() -> Iterator[None]:
     """Let torch work with one thread: the number of threads changes the last bits of sums."""
     before = torch.get_num_threads()

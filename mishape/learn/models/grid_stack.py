@@ -9,6 +9,7 @@ from pydantic import Field
 from mishape.engine.component import Component, Real, Whole
 
 if TYPE_CHECKING:
+    from mishape.learn.known_box import Told
     from mishape.learn.models.light_network import LightNetwork
 
 Width = Annotated[Whole, Field(ge=4, le=1024)]
@@ -26,6 +27,8 @@ class GridLight(Component):
     """The most planes that it is given."""
     LEAST: ClassVar[int]
     """The fewest."""
+    frame: ClassVar[Told] = "world"
+    """It is told nothing of the truth."""
 
     widths: tuple[Width, ...] = Field(default=(48, 96, 192), min_length=2, max_length=6)
     """Channels at each step, the finest first, each half of the size before; 4 to 1024, default 48, 96, 192."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from numpy.random import Generator
 from pydantic import Field
@@ -12,6 +12,9 @@ from mishape.engine.errors import ShapeError
 from mishape.engine.inputs import input_hash
 from mishape.engine.types import Shape
 from mishape.learn.installed import Weighted
+
+if TYPE_CHECKING:
+    from mishape.learn.prior import Prior
 
 TRIES = 20
 """Draws until one is a shape."""
@@ -38,11 +41,13 @@ class Mishape(Weighted):
     def keys(self) -> None:
         """Return None: every draw is a new shape."""
 
+    def learned_folds(self) -> frozenset[str]:
+        """Return the folds of the shapes that its weights learned from."""
+        return frozenset(self._prior().about["folds"])
+
     def sample(self, rng: Generator, id: str | None) -> Shape:
         """Draw a shape."""
-        from mishape.learn.prior import load_prior
-
-        prior = load_prior(self._place, self._place.stat().st_mtime_ns)
+        prior = self._prior()
         name = f"mishape-{input_hash(self._place)[:6]}-{rng.bytes(8).hex()}"
         for _ in range(TRIES):
             latent, edges_nm = prior.draw(rng)
@@ -51,3 +56,8 @@ class Mishape(Weighted):
             except ShapeError as error:
                 last = error
         raise ShapeError(f"weights {self.weights!r}: {TRIES} draws in a row are no shapes ({last}): train them longer")
+
+    def _prior(self) -> Prior:
+        from mishape.learn.prior import load_prior
+
+        return load_prior(self._place, self._place.stat().st_mtime_ns)
