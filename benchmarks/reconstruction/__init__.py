@@ -1,0 +1,1 @@
+"""Shapes from images without learning: what every learned answer stands beside."""
