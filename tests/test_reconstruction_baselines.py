@@ -252,15 +252,34 @@ def test_ways_that_see_the_truth_say_so(libraries: tuple[Path, Path]) -> None:
 
 
 def test_a_quick_table(libraries: tuple[Path, Path], tmp_path: Path) -> None:
-    """All views and rows are there, and a second run writes the same."""
+    """All views and rows are there, and markers are marked."""
     train, test = map(str, libraries)
-    texts = []
-    for name in ("a.md", "b.md"):
-        baseline_table.main([train, test, "-o", str(tmp_path / name), "--quick"])
-        texts.append((tmp_path / name).read_text(encoding="utf-8"))
-    assert texts[0] == texts[1]
-    for view in VIEWS:
-        assert f"## {view}, size 1\n" in texts[0]
-    rows = [line for line in texts[0].splitlines() if line.startswith("| ") and "/1 |" in line]
+    baseline_table.main([train, test, "-o", str(tmp_path / "a.md"), "--quick"])
+    text = (tmp_path / "a.md").read_text(encoding="utf-8")
+    assert "2 shapes, each in 2 random pose(s), the same in all views" in text
+    assert all(f"## {view}, size 1\n" in text for view in VIEWS)
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if "/1 |" in line]
     assert len(rows) == 3 * 9
-    assert sum(" * |" in line for line in rows) == 3 * 3
+    assert Counter(name.endswith(" *") for name, *_ in rows) == {True: 9, False: 18}
+    for name, iou, mirror, chamfer, error, found, _ in rows:
+        mean = float(iou.split()[0])
+        assert 0 < mean <= float(mirror) <= 1
+        assert found == "1/1"
+        assert 0 < float(chamfer) < 0.3
+        assert 0 < float(error) < 300
+        if name == "oracle ellipsoid *":
+            assert 0.7 < mean < 1
+
+
+def test_what_found_nothing_counts_as_0() -> None:
+    """Means are over shapes, of each over its poses."""
+    one, rng = lit(BALL), np.random.default_rng(0)
+    told = baseline_table.answer(FlipCeiling(), one, 500, rng)
+    none = baseline_table.answer(ExtrudedSilhouette(), replace(one, counts=np.full_like(one.counts, 7)), 500, rng)
+    assert told.scores.iou > 0.98
+    assert (none.found, none.scores.iou, none.mirror_iou, none.scores.chamfer) == (False, 0, 0, 1)
+    others = [replace(told, id="other"), replace(told, id="other"), none]
+    row = baseline_table.row(FlipCeiling(), others, rng)
+    assert row[0] == "flip ceiling *"
+    assert float(row[1].split()[0]) == pytest.approx(told.scores.iou / 2, abs=0.001)
+    assert row[5] == "2/3"

@@ -82,6 +82,20 @@ class TestPlaces:
         told = iou_of(ball(one), found(ball(other, center_nm), other, 8.0), places)
         assert told == pytest.approx(exact, abs=within)
 
+    @pytest.mark.parametrize(("places", "within"), [(1_000_000, 0.01), (50_000, 0.03)])
+    def test_thin_capsules_across_their_box(self, places: int, within: float) -> None:
+        """Moved along itself, a capsule has all but that length in common with what it was: exactly a capsule."""
+        turn, length, radius, moved = rotation_matrix(20, -35, 45), 2000.0, 110.0, 200.0
+        one, other = (
+            posed(turn @ (way, 0, 0), turn, form="capsule", length_nm=length, radius_nm=radius)
+            for way in (-moved / 2, moved / 2)
+        )
+        whole, common = (
+            math.pi * radius**2 * (long - 2 * radius) + 4 / 3 * math.pi * radius**3 for long in (length, length - moved)
+        )
+        told = iou_of(one, found(other, 850.0, 16.0), places)
+        assert told == pytest.approx(common / (2 * whole - common), abs=within)
+
     def test_a_solid_far_away_has_nothing_in_common(self) -> None:
         assert iou_of(ball(100.0), found(ball(100.0, (900, 0, 0)), 100.0)) == 0
 

@@ -133,12 +133,12 @@ def text(train: Path, test: Path, column: Column, poses: int, effort: Effort) ->
 
 SAID = (
     "{count} shapes, each in {poses} random pose(s), the same in all views; labels on the surface, 2000/um2; "
-    "background 100, peak over background 2 to 4. Column `{column}`: centres within {scatter} nm of the field's. Scores "
-    "are in the world's frame, nothing is aligned. IoU: mean over shapes, 95 % by bootstrap over shapes. Best of mirror: "
-    "the higher of what was found and its mirror image in the focal plane. Chamfer-L1: longest edge = 1. Surface error: "
-    "median both ways, the mean over shapes. Number: what was chosen on images of the training shapes (nm, standard "
-    "deviations, share of the brightest), or the mean shape's radius in nm. *: made from the truth, a marker. The flip "
-    "ceiling holds for single images in focus: a stack tells a shape from its mirror image."
+    "background 100, peak over background 2 to 4. Column `{column}`: centres within {scatter} nm of the field's. "
+    "Scores are in the world's frame, nothing is aligned. IoU: mean over shapes, 95 % by bootstrap over shapes. Best "
+    "of mirror: the higher of what was found and its mirror image in the focal plane. Chamfer-L1: longest edge = 1. "
+    "Surface error: median both ways, the mean over shapes. Number: what was chosen on images of the training shapes "
+    "(nm, standard deviations, share of the brightest), or the mean shape's radius in nm. *: made from the truth, a "
+    "marker. The flip ceiling holds for single images in focus: a stack tells a shape from its mirror image."
 )
 
 

@@ -28,7 +28,7 @@ def solid(told: Told, low_nm: Points, high_nm: Points) -> SampledField | None:
     told
         (n, 3) places of the world, nm -> values that are negative inside.
     low_nm, high_nm
-        (3,) corners of a box that holds it; there is looked for it around it too.
+        (3,) corners of a box that holds it; the lattice reaches a little beyond.
     """
     centre_nm, half_nm = (low_nm + high_nm) / 2, (high_nm - low_nm) / 2 + ROOM_NM
     longest_nm = 2 * float(half_nm.max())
