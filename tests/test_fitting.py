@@ -46,13 +46,17 @@ def ball(*numbers: float, dtype: torch.dtype = torch.float32) -> Ball:
 
 
 def test_every_piece_of_a_surface_is_as_bright() -> None:
-    """The light of a ball is its surface over a voxel's face, to 2 %, whatever its size; of a volume its voxels."""
+    """The light of a ball is its surface over a voxel's face, to 2 %, whatever its size; of a volume its voxels.
+
+    A ball whose border is a logistic step of width w holds 4/3 pi r^3 (1 + (pi w / r)^2).
+    """
     shell = Synthesis.about(VIEW, *BOX, 20.0)
     inner = Synthesis.about(VIEW, *BOX, 20.0, "volume")
     for radius in (2.0, 4.0):
-        odds = ball(0.1, 0.2, -0.1, radius).odds(shell.places_nm)
+        odds = ball(0.1, 0.2, -0.1, radius).odds(shell.places_nm).detach()
         assert float(shell.light(odds).sum()) == pytest.approx(4 * np.pi * (100 * radius / 20) ** 2, rel=0.02)
-        assert float(inner.light(odds).sum()) == pytest.approx(4 / 3 * np.pi * (100 * radius / 20) ** 3, rel=0.02)
+        held = 4 / 3 * np.pi * (100 * radius / 20) ** 3 * (1 + (np.pi * EDGE_NM / (100 * radius)) ** 2)
+        assert float(inner.light(odds).sum()) == pytest.approx(held, rel=0.005)
 
 
 def test_slopes_agree_with_finite_differences() -> None:
@@ -126,11 +130,13 @@ def test_a_network_s_features_give_way() -> None:
     given = {name: value[:1] for name, value in given.items()}
     network = stirred(new(1, GridImage(**FINE).network)).eval().requires_grad_(False)
     synthesis = Synthesis.about(view, np.full(3, -600.0), np.full(3, 600.0), 100.0)
-    counts = 100 + 50 * torch.from_numpy(np.random.default_rng(2).random((1, 64, 64))).float()
+    with torch.no_grad():
+        features = network.features(given)
+        other = features + 2 * torch.randn(features.shape, generator=torch.Generator().manual_seed(3))
+        light = synthesis.image(network.odds(other, given, synthesis.places_nm[None] / 1000, torch.ones(1, 8))[0])
+    counts = 100 + 400 * light / light.max()
     moved = []
     for prior in (0.01, 100.0):
-        with torch.no_grad():
-            features = network.features(given)
         solid = TracedFeatures(network, given, features, torch.zeros(1, 8))
         with one_thread():
             fit(solid, synthesis, counts, NoiseLaw(), FitPlan(steps=4, prior=prior))
