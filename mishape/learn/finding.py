@@ -22,6 +22,7 @@ from mishape.learn.extract import field_of
 from mishape.learn.known_box import KnownBox
 from mishape.learn.light import LightError, light_of
 from mishape.learn.light_plan import LightModel
+from mishape.learn.lit_shapes import field_of_view
 from mishape.learn.networks import AT_ONCE, on_device, telling
 from mishape.learn.stored import component, filled, fitting
 from mishape.learn.tensors import read_tensors
@@ -30,8 +31,6 @@ Odds = Callable[[Points], NDArray[np.float32]]
 """(n, 3) places of the world, nm -> logarithms of the odds that they are inside."""
 COARSE_NM = 60.0
 """Step at which a field is asked first."""
-DEPTH_NM = 1500.0
-"""How far beyond the planes in focus solids are looked for."""
 ROOM = 2
 """Coarse steps around what they find inside."""
 
@@ -127,10 +126,8 @@ def _box_of(odds: Odds, view: View) -> tuple[Points, Points]:
     """Return the corners of the box of what is inside, with room around it."""
     from scipy.ndimage import find_objects, label
 
-    half_x, half_y = view.grid.half_field_nm()
-    focus = view.focus_in_sample_nm()
-    spans = ((-half_x, half_x), (-half_y, half_y), (float(focus.min()) - DEPTH_NM, float(focus.max()) + DEPTH_NM))
-    axes = [np.linspace(*span, round((span[1] - span[0]) / COARSE_NM) + 1) for span in spans]
+    spans = zip(*field_of_view(view), strict=True)
+    axes = [np.linspace(start, end, round((end - start) / COARSE_NM) + 1) for start, end in spans]
     counts = tuple(map(len, axes))
     inside = odds(np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)).reshape(counts) > 0
     parts, count = label(inside)

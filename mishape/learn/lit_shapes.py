@@ -11,6 +11,7 @@ from numpy.random import Generator
 
 from mishape.engine.errors import LibraryError
 from mishape.engine.occupancy import uniform_points
+from mishape.engine.scene import View
 from mishape.engine.seeding import Stage, stream
 from mishape.engine.types import Points
 from mishape.learn.known_box import Told, known_box
@@ -19,8 +20,10 @@ from mishape.learn.lit import Images, Posed
 
 NEAR, NEAR_NM = 2 / 3, (40.0, 150.0)
 """Share of the places that lie about the surface, and the standard deviations of how far: half of them have either."""
-AROUND_NM = 400.0
-"""Room around a shape's box in which the others are drawn, evenly."""
+AROUND, AROUND_NM = 1 / 6, 400.0
+"""Share of those that are even in a shape's box and the room around it; the others are even in all of the field."""
+DEPTH_NM = 1500.0
+"""How far beyond the planes in focus a field reaches."""
 TRIES = 10_000
 """Samples in a row that may show shapes of other folds."""
 
@@ -90,7 +93,7 @@ class LitShapes:
         lit = images.lit(self.shown(images, int(rng.integers(len(images)))))
         box = known_box(lit.posed, self.frame)
         if box is None:
-            places_nm = drawn_places(lit.posed, self.points, rng)
+            places_nm = drawn_places(lit.posed, lit.view, self.points, rng)
         else:
             places_nm = box.world_nm(uniform_points(self.points, rng, dtype=np.float64))
         return {
@@ -117,11 +120,19 @@ class LitShapes:
         raise LibraryError(f"no image shows a shape of the folds that are asked for: {tries} in a row are of others")
 
 
-def drawn_places(posed: Posed, count: int, rng: Generator) -> Points:
-    """Draw places of the world, (count, 3) nm: most about a surface, the others in its box and around it."""
+def drawn_places(posed: Posed, view: View, count: int, rng: Generator) -> Points:
+    """Draw places of the world, (count, 3) nm: most about a surface, some around it, some anywhere in the field."""
     vertices_nm = posed.vertices_nm
-    near = round(NEAR * count)
+    near, around = round(NEAR * count), round(AROUND * count)
     about_nm = vertices_nm[rng.integers(len(vertices_nm), size=near)]
     about_nm = about_nm + rng.choice(NEAR_NM, (near, 1)) * rng.standard_normal((near, 3))
-    low, high = vertices_nm.min(axis=0) - AROUND_NM, vertices_nm.max(axis=0) + AROUND_NM
-    return np.concatenate([about_nm, rng.uniform(low, high, (count - near, 3))])
+    box = vertices_nm.min(axis=0) - AROUND_NM, vertices_nm.max(axis=0) + AROUND_NM
+    anywhere = rng.uniform(*field_of_view(view), (count - near - around, 3))
+    return np.concatenate([about_nm, rng.uniform(*box, (around, 3)), anywhere])
+
+
+def field_of_view(view: View) -> tuple[Points, Points]:
+    """Return the lowest and highest corner, (3,) nm, of the part of the world in which solids are looked for."""
+    (half_x, half_y), focus = view.grid.half_field_nm(), view.focus_in_sample_nm()
+    low = np.array([-half_x, -half_y, float(focus.min()) - DEPTH_NM])
+    return low, np.array([half_x, half_y, float(focus.max()) + DEPTH_NM])

@@ -31,13 +31,14 @@ def named_view(name: str, shape: tuple[int, ...], pixel_nm: float | None, planes
     """
     from mishape.engine.scene import View
 
-    if _is_scene(name):
+    if is_scene(name):
         found = _of_scene(name)
         return found.model_copy(update={"grid": _grid(shape, pixel_nm, planes_nm, found.grid)})
     return View(grid=_grid(shape, pixel_nm, planes_nm, None), microscope=_of_preset(name), noise="none")
 
 
-def _is_scene(name: str) -> bool:
+def is_scene(name: str) -> bool:
+    """Tell whether a view is named by a scene file."""
     return name.partition(":")[0].lower().endswith((".yaml", ".yml"))
 
 
