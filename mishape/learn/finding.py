@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -119,7 +119,7 @@ def solid_in(odds: Odds, view: View, corners: int = 65) -> SampledField:
     low, high = _box_of(odds, view)
     centre, half = (low + high) / 2, (high - low) / 2
     field = field_of(lambda places: -odds(places * half + centre), half / half.max(), 2 * float(half.max()), corners)
-    return replace(field, origin_nm=field.origin_nm + centre)
+    return field.shifted(centre)
 
 
 def _box_of(odds: Odds, view: View) -> tuple[Points, Points]:

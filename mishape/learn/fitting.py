@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mishape.learn.noise_law import NoiseLaw
+from mishape.learn.reimaging import levels
 from mishape.learn.synthesis import Synthesis
 
 SETTLED = 0.6
@@ -95,8 +96,8 @@ def fit(
     for step in range(plan.steps + 1):
         done = step / max(plan.steps, 1)
         light = synthesis.image(solid.odds(synthesis.places_nm) * (1 + (plan.sharp - 1) * min(1.0, done / SETTLED)))
-        levels = _levels(light.detach(), counts, law, weights)
-        expected = levels[0] + levels[1] * light
+        background, brightness = _levels(light, counts, law, weights)
+        expected = background + brightness * light
         variance = law.variance(expected)
         wrong = (((counts - expected).square() / variance + variance.log()) * weights).sum() / 2
         misfits.append(float(wrong.detach() / weights.sum()))
@@ -107,24 +108,17 @@ def fit(
         optimizer.zero_grad()
         (wrong + plan.prior * solid.cost()).backward()
         optimizer.step()
-    return Explained(misfits, float(levels[0]), float(levels[1]), expected.detach())
+    return Explained(misfits, background, brightness, expected.detach())
 
 
-def _levels(light: Tensor, counts: Tensor, law: NoiseLaw, weights: Tensor) -> Tensor:
+def _levels(light: Tensor, counts: Tensor, law: NoiseLaw, weights: Tensor) -> tuple[float, float]:
     """Return the background and brightness that explain counts best.
 
     The likelihood is at its best in both, so its slope by all other numbers is what it is with these held.
     """
-    table = torch.stack([torch.ones_like(light), light], dim=-1).reshape(-1, 2).double()
-    expected, seen = counts.mean().expand_as(counts), counts.reshape(-1).double()
-    found = table.new_zeros(2)
-    for _ in range(2):
-        share = (weights / law.variance(expected)).reshape(-1, 1).double()
-        normal = table.T @ (share * table) + 1e-12 * torch.eye(2, dtype=table.dtype)
-        found = torch.linalg.solve(normal, table.T @ (share[:, 0] * seen))
-        found[1] = found[1].clamp(min=0)
-        expected = (table @ found).reshape(counts.shape).to(counts)
-    return found.to(counts)
+    lit, seen, shares = (one.detach().cpu().double().numpy() for one in (light, counts, weights))
+    background, brightness, _ = levels(lit, seen, law, shares)
+    return background, brightness
 
 
 @dataclass

@@ -10,13 +10,12 @@ from numpy.typing import NDArray
 
 from mishape.engine.errors import MishapeError
 from mishape.engine.scene import View
+from mishape.learn.noise_law import NORMAL
 
 OPTICS = 8
 """Numbers that say how an image was made."""
 DARK, BRIGHT = 20.0, 99.8
 """Percentiles of all pixels that become 0 and 1: at least a fifth of a field is taken to be background."""
-NORMAL = 1.4826
-"""Standard deviation of a normal distribution over its median absolute deviation."""
 
 
 class LightError(MishapeError):
@@ -101,7 +100,7 @@ def optics_of(view: View, noise: float) -> NDArray[np.float32]:
     if not (hasattr(scope, "na") and hasattr(scope, "emission_nm") and hasattr(scope, "media")):
         raise LightError(
             f"microscope {scope.kind!r} does not say its na, emission_nm and media: networks of shapes are told by "
-            "these what light they see; fit reads any microscope"
+            "these what light they see"
         )
     media, pinhole_au = scope.media, getattr(scope, "pinhole_au", None)
     mismatch = 10 * (1 - media.sample / media.immersion)

@@ -18,7 +18,7 @@ from mishape.learn.lit import Images
 from mishape.learn.lit_live import LiveImages
 from mishape.learn.lit_shapes import Part
 from mishape.learn.lit_stored import StoredImages
-from mishape.learn.plan import StepsPlan, read_training, validated
+from mishape.learn.plan import StepsPlan, check_uses, read_training, validated
 
 
 class LightModel(Protocol):
@@ -70,10 +70,7 @@ class LightOf(Model):
 
     @model_validator(mode="after")
     def _folds_have_one_use(self) -> Self:
-        if both := sorted({*self.held_out} & {*self.validation}):
-            raise problem(
-                f"fold(s) {', '.join(both)} are in held_out and validation: what chooses weights cannot judge"
-            )
+        check_uses(self.held_out, self.validation)
         return self
 
 

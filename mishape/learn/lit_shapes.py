@@ -21,7 +21,7 @@ from mishape.learn.lit import Images, Posed
 NEAR, NEAR_NM = 2 / 3, (40.0, 150.0)
 """Share of the places that lie about the surface, and the standard deviations of how far: half of them have either."""
 AROUND, AROUND_NM = 1 / 6, 400.0
-"""Share of those that are even in a shape's box and the room around it; the others are even in all of the field."""
+"""Share of the places that are drawn evenly in a shape's box and so much room around it; the rest in all the field."""
 DEPTH_NM = 1500.0
 """How far beyond the planes in focus a field reaches."""
 TRIES = 10_000

@@ -1,4 +1,4 @@
-"""How noisy a detector is at each brightness, by what it says itself or by an image alone."""
+"""How noisy a detector is at each brightness."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ FEWEST = 64
 """Pixels of a bin."""
 NORMAL = 1.4826
 """Standard deviation of a normal distribution over its median absolute deviation."""
-KERNEL = np.array([1.0, -2.0, 1.0])
-"""What is left of a row once what is even or sloped is taken away; its noise is that of a pixel times the root of 6."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +37,13 @@ class NoiseLaw:
 
     @classmethod
     def of(cls, counts: NDArray[Any]) -> Self:
-        """Return the law by an image: how much pixels differ from their neighbours, in the dark and in the bright.
+        """Return the law by a (P, H, W) image alone: how much pixels differ from their neighbours, dark and bright.
 
-        Second differences along both axes leave shapes out as far as they are smooth; what remains of them makes the
-        law a little too large where it is bright. A line through the medians of bins of like brightness.
+        Second differences along both axes, whose noise is six times that of a pixel, leave shapes out as far as they
+        are smooth; what remains of them makes the law a little too large where it is bright. A line through the
+        medians of bins of like brightness.
         """
-        image = np.atleast_3d(counts.astype(np.float64)) if counts.ndim < 3 else counts.astype(np.float64)
+        image = counts.astype(np.float64)
         rough = _second(_second(image, -1), -2) / 6
         mean = _mean(_mean(image, -1), -2)
         level, apart = mean.ravel(), rough.ravel()

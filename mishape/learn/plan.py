@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 Plan = TypeVar("Plan", bound=Model)
 
 
+def check_uses(held_out: Sequence[str], validation: Sequence[str]) -> None:
+    """Refuse folds that are both held out and validated with."""
+    if both := sorted({*held_out} & {*validation}):
+        raise problem(f"fold(s) {', '.join(both)} are in held_out and validation: what chooses weights cannot judge")
+
+
 class ShapeModel(Protocol):
     """A model of shapes: a component of the family ``models``."""
 
@@ -70,10 +76,7 @@ class ShapesPlan(Model):
 
     @model_validator(mode="after")
     def _folds_have_one_use(self) -> Self:
-        if both := sorted({*self.held_out} & {*self.validation}):
-            raise problem(
-                f"fold(s) {', '.join(both)} are in held_out and validation: what chooses weights cannot judge"
-            )
+        check_uses(self.held_out, self.validation)
         return self
 
 

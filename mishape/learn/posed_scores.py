@@ -7,6 +7,7 @@ import numpy as np
 from mishape.engine.types import Points
 from mishape.learn.finding import Odds
 from mishape.learn.lit import Posed
+from mishape.learn.overlap import intersection_over_union
 
 STEP_NM = 40.0
 """Of the lattice on which solids are compared while a network learns."""
@@ -17,7 +18,7 @@ def overlap(odds: Odds, posed: Posed) -> float:
     """Return the intersection over union of what is told and what is shown, in the box of this and around it."""
     places_nm = around(posed, STEP_NM)
     found, true = odds(places_nm) > 0, posed.distance_nm(places_nm) < 0
-    return float((found & true).sum() / max((found | true).sum(), 1))
+    return intersection_over_union(found, true)
 
 
 def around(posed: Posed, step_nm: float) -> Points:

@@ -100,7 +100,7 @@ def reconstruct(
             continue
         mesh = mesh_of_field(field)
         middle_nm = centroid(mesh)
-        own = replace(field, origin_nm=field.origin_nm - middle_nm)
+        own = field.shifted(-middle_nm)
         surface = Mesh(mesh.vertices_nm - middle_nm, mesh.faces)
         shape = replace(like, id=f"{like.id}-{window.label}", mesh=surface, implicit=own.implicit())
         yield Found(window.label, shape, middle_nm + window.centre_nm, window.touches_border)

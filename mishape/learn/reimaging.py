@@ -89,17 +89,26 @@ def reimaged(
 
 
 def levels(
-    light: NDArray[np.float64], counts: NDArray[np.float64], law: NoiseLaw
+    light: NDArray[np.float64],
+    counts: NDArray[np.float64],
+    law: NoiseLaw,
+    seen: NDArray[np.float64] | None = None,
 ) -> tuple[float, float, NDArray[np.float64]]:
     """Return the background and brightness by which light explains counts best, and what is expected then.
 
     Least squares weighted by the noise, which follows from what is expected: a few rounds of both.
+
+    Parameters
+    ----------
+    seen
+        Weights of pixels, 0 for those that are left out; by default all 1.
     """
+    shares = np.ones(light.size) if seen is None else seen.ravel()
     table = np.stack([np.ones(light.size), light.ravel()], axis=1)
     expected = counts.mean() * np.ones_like(counts)
     found = np.zeros(2)
     for _ in range(ROUNDS):
-        weights = 1 / np.sqrt(law.variance(expected)).ravel()
+        weights = np.sqrt(shares / law.variance(expected).ravel())
         found = np.linalg.lstsq(table * weights[:, None], counts.ravel() * weights, rcond=None)[0]
         found[1] = max(found[1], 0.0)
         expected = (table @ found).reshape(counts.shape)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mishape.learn.networks import telling
 from mishape.learn.pictures import fitted_shape, normalised, resized
 from mishape.learn.stored import component, filled, fitting
 from mishape.learn.tensors import read_tensors
@@ -45,14 +46,12 @@ class Network:
     @torch.no_grad()
     def chances(self, picture: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the probability of foreground, (H, W) float32, of each pixel of a (H, W) picture."""
-        training = self.network.training
-        self.network.eval()
         bright = normalised(picture)
         found = np.zeros_like(bright)
         if bright.any():  # one that is the same all over shows nothing
-            for inner, around in _tiles(bright.shape):
-                found[inner] = self._tile(bright, inner, around)
-        self.network.train(training)
+            with telling(self.network):
+                for inner, around in _tiles(bright.shape):
+                    found[inner] = self._tile(bright, inner, around)
         return found
 
     def chances_of(self, picture: NDArray[np.float32], pixel_nm: float) -> NDArray[np.float32]:
