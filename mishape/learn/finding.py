@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,12 @@ class Finder:
     device: str = "cpu"
 
     def odds_at(
-        self, counts: NDArray[Any], view: View, answer: Tensor | None = None, box: KnownBox | None = None
+        self,
+        counts: NDArray[Any],
+        view: View,
+        answer: Tensor | None = None,
+        box: KnownBox | None = None,
+        centre_z_nm: float | None = None,
     ) -> Odds:
         """Return what tells the odds at places of the world, for a (P, H, W) image.
 
@@ -64,6 +69,8 @@ class Finder:
             (1, answers) numbers that choose one of the solids that an image leaves open; the middle one if not given.
         box
             What `known_box` gives in the model's frame; models that find places and sizes themselves need none.
+        centre_z_nm
+            World z of the shape's centre, where it is known.
 
         Raises
         ------
@@ -75,11 +82,12 @@ class Finder:
             raise LightError(
                 f"an image of {planes} plane(s) given: {self.model.kind} takes {self.model.LEAST} to {self.model.MOST}"
             )
-        item = {**light_of(counts, view).padded(planes), **self._told(box)}
+        item = {**light_of(counts, view, centre_z_nm).padded(planes), **self._told(box)}
         batch = on_device(stacked([item]), self.device)
         with torch.no_grad(), telling(self.network):
             features = self.network.features(batch)
-        return partial(self._odds, features, batch, answer)
+        below_nm = np.array([0.0, 0.0, centre_z_nm or 0.0])
+        return lambda world_nm: self._odds(features, batch, answer, world_nm - below_nm)
 
     def _told(self, box: KnownBox | None) -> dict[str, NDArray[np.float32]]:
         """Return what the model is told of the truth."""

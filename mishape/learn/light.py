@@ -12,8 +12,8 @@ from mishape.engine.errors import MishapeError
 from mishape.engine.scene import View
 from mishape.learn.noise_law import NORMAL
 
-OPTICS = 8
-"""Numbers that say how an image was made."""
+OPTICS = 9
+"""Numbers that say how an image was made, and whether it is known how high its shape lies."""
 DARK, BRIGHT = 20.0, 99.8
 """Percentiles of all pixels that become 0 and 1: at least a fifth of a field is taken to be background."""
 
@@ -31,11 +31,11 @@ class Light:
     planes
         (P, H, W) float32, brightness: 0 is the background, 1 the brightest.
     focus_um
-        (P,) float32, world z that is in focus at each plane, um.
+        (P,) float32, z that is in focus at each plane, um: the world's, or counted from the shape's centre.
     half_um
         (2,) float32, half of the field along x and y, um.
     optics
-        (OPTICS,) float32: how it was made, and the noise.
+        (OPTICS,) float32: how it was made, the noise, and 1 if heights are counted from the shape's centre.
     """
 
     planes: NDArray[np.float32]
@@ -55,8 +55,13 @@ class Light:
         }
 
 
-def light_of(counts: NDArray[Any], view: View) -> Light:
+def light_of(counts: NDArray[Any], view: View, centre_z_nm: float | None = None) -> Light:
     """Return what a network is given of a (P, H, W) image, in counts of any gain and offset, and of its view.
+
+    Parameters
+    ----------
+    centre_z_nm
+        World z of the shape's centre, where it is known: heights are counted from it then.
 
     Raises
     ------
@@ -73,9 +78,9 @@ def light_of(counts: NDArray[Any], view: View) -> Light:
     if bright <= dark:
         raise LightError("the image is the same all over: it shows no shape")
     planes = np.asarray((counts - dark) / (bright - dark), np.float32)
-    focus_um = np.asarray(view.focus_in_sample_nm() / 1000, np.float32)
+    focus_um = np.asarray((view.focus_in_sample_nm() - (centre_z_nm or 0.0)) / 1000, np.float32)
     half_um = np.asarray(view.grid.half_field_nm(), np.float32) / np.float32(1000)
-    return Light(planes, focus_um, half_um, optics_of(view, noise_of(planes)))
+    return Light(planes, focus_um, half_um, optics_of(view, noise_of(planes), centre_z_nm is not None))
 
 
 def noise_of(planes: NDArray[np.float32]) -> float:
@@ -85,11 +90,11 @@ def noise_of(planes: NDArray[np.float32]) -> float:
     return float(NORMAL * np.median(np.abs(apart)) / 2**0.5) if apart.size else 0.0
 
 
-def optics_of(view: View, noise: float) -> NDArray[np.float32]:
+def optics_of(view: View, noise: float, height_known: bool = False) -> NDArray[np.float32]:
     """Return the numbers that say how an image was made, each of about unit size.
 
     Pixel size, numerical aperture, emission, excitation and pinhole where there are, indices, depth where the indices
-    differ, and noise.
+    differ, noise, and whether it is known how high the shape lies.
 
     Raises
     ------
@@ -113,5 +118,6 @@ def optics_of(view: View, noise: float) -> NDArray[np.float32]:
         mismatch,
         mismatch * media.depth_nm / 5000,
         np.log(max(noise, 1e-3)) + 3,
+        float(height_known),
     ]
     return np.array(numbers, np.float32)

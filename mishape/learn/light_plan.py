@@ -65,6 +65,9 @@ class LightOf(Model):
     """Folds of shapes that nothing is learned of; default none."""
     validation: tuple[str, ...] = ()
     """Folds that stopping and choosing are judged by, and nothing is learned of. Default none: the last step counts."""
+    height_known: Real = Field(default=0.5, ge=0, le=1)
+    """Share of the images of which a network is told how high the shape's centre lies, which one image cannot show;
+    default 0.5. Models that are told a box know it always."""
     validated: Whole = Field(default=24, ge=1, le=10_000)
     """Images that a validation takes; default 24."""
 

@@ -49,7 +49,8 @@ def train_light(
     asked, shown = plan.light, _grids(plan, parts)
     without = (*asked.held_out, *asked.validation)
     _check_unlearned(parts, without)
-    data = LitShapes(parts, plan.training.points, max(shown), without, seed=plan.seed, frame=plan.model.frame)
+    height_known = asked.height_known if plan.model.frame == "world" else 0.0
+    data = LitShapes(parts, plan.training.points, max(shown), without, (), plan.seed, plan.model.frame, height_known)
     watched = _watched(plan, parts) if asked.validation else []
     said = {"kind": KIND, "model": plain(plan.model), "planes": sorted(shown), **about(plan, parts)}
     with training_in(folder, device) as (processes, own_device):

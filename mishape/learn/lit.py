@@ -38,6 +38,11 @@ class Posed:
         return np.asarray(self.solid.distance_nm(own_nm) * self.pose.scale)
 
     @property
+    def centre_z_nm(self) -> float:
+        """World z of its own origin, which in libraries is its centroid."""
+        return float(self.pose.offset_nm[2])
+
+    @property
     def vertices_nm(self) -> Points:
         """The vertices of its surface in the world, (n, 3) nm."""
         return self.pose.of(self.solid.mesh.vertices_nm)

@@ -56,8 +56,10 @@ class LiveImages:
         return None if keys is None else keys[str(thing.shape_id)]
 
     def lit(self, number: int) -> Lit:
-        """Make an image."""
-        sample = simulate(self.spec.scene(number), describe=False)
+        """Make an image; views beside it and truths, which it does not depend on, are left out."""
+        scene = self.spec.scene(number)
+        alone = {"views": {self.view: scene.views[self.view]}, "truths": {}}
+        sample = simulate(scene.model_copy(update=alone), describe=False)
         thing, shape = self._object(sample.scene), sample.sources[0]
         solid = _made(shape) if thing.shape_id is None else _of_source(Keyed.of(thing.shape), thing.shape_id)
         posed = Posed(solid, sample.poses[0])

@@ -67,6 +67,8 @@ class LitShapes:
         Of all that is drawn.
     frame
         In which frame solids are told by what learns of them.
+    height_known
+        Share of the items in which heights are counted from the shape's centre.
     """
 
     def __init__(
@@ -78,8 +80,9 @@ class LitShapes:
         only: Collection[str] = (),
         seed: int = 0,
         frame: Told = "world",
+        height_known: float = 0.0,
     ) -> None:
-        self.parts, self.points, self.planes = parts, points, planes
+        self.parts, self.points, self.planes, self.height_known = parts, points, planes, height_known
         self.without, self.only, self.seed, self.frame = without, only, seed, frame
         self._edges = np.cumsum([part.share for part in parts])
 
@@ -92,14 +95,15 @@ class LitShapes:
         images = self.parts[int(np.searchsorted(self._edges, rng.random() * self._edges[-1], side="right"))].images
         lit = images.lit(self.shown(images, int(rng.integers(len(images)))))
         box = known_box(lit.posed, self.frame)
+        centre_z_nm = lit.posed.centre_z_nm if rng.random() < self.height_known else None
         if box is None:
             places_nm = drawn_places(lit.posed, lit.view, self.points, rng)
         else:
             places_nm = box.world_nm(uniform_points(self.points, rng, dtype=np.float64))
         return {
             **({} if box is None else box.arrays()),
-            **light_of(lit.counts, lit.view).padded(self.planes),
-            "places_um": np.asarray(places_nm / 1000, np.float32),
+            **light_of(lit.counts, lit.view, centre_z_nm).padded(self.planes),
+            "places_um": np.asarray((places_nm - [0, 0, centre_z_nm or 0.0]) / 1000, np.float32),
             "distance_nm": np.asarray(lit.posed.distance_nm(places_nm), np.float32),
         }
 
