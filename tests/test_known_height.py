@@ -58,7 +58,7 @@ def test_what_is_found_lies_in_the_world() -> None:
     finder = Finder(stirred(new(3, model.network)), model)
     places_nm = np.random.default_rng(0).uniform(-1500, 1500, (200, 3))
     here = finder.odds_at(counts, view_of(1), centre_z_nm=0.0)(places_nm)
-    there = finder.odds_at(counts, higher(view_of(1), 300.0), centre_z_nm=300.0)(places_nm + [0, 0, 300])
+    there = finder.odds_at(counts, higher(view_of(1), 300.0), centre_z_nm=300.0)(places_nm + np.array([0, 0, 300]))
     np.testing.assert_allclose(there, here, atol=1e-5)
     assert np.abs(finder.odds_at(counts, view_of(1))(places_nm) - here).max() > 1e-4
 
