@@ -83,6 +83,11 @@ class Spec:
         spec = Spec(changed, self.source, self.folder)
         return spec if spec.head else self
 
+    def with_view(self, name: str) -> Spec:
+        """Return the spec with one of its views alone and without truths: that view's images are the same."""
+        document = {key: value for key, value in self.document.items() if key != "truths"}
+        return Spec({**document, "views": {name: self.document["views"][name]}}, self.source, self.folder)
+
     def with_library(self, library: str | FilePath) -> Spec:
         """Return the spec with this library, a packaged one's name or a path, wherever its objects name one.
 

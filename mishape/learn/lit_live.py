@@ -41,8 +41,9 @@ class LiveImages:
     """
 
     def __init__(self, spec: Spec, view: str | None = None) -> None:
-        self.spec, first = spec, spec.scene(0)
+        first = spec.scene(0)
         self.view = view_among(view, first.views, spec.source.name)
+        self.spec = spec.with_view(self.view)
         self._object(first)
         self.grid: Grid = first.views[self.view].grid
 
@@ -56,10 +57,8 @@ class LiveImages:
         return None if keys is None else keys[str(thing.shape_id)]
 
     def lit(self, number: int) -> Lit:
-        """Make an image; views beside it and truths, which it does not depend on, are left out."""
-        scene = self.spec.scene(number)
-        alone = {"views": {self.view: scene.views[self.view]}, "truths": {}}
-        sample = simulate(scene.model_copy(update=alone), describe=False)
+        """Make an image."""
+        sample = simulate(self.spec.scene(number), describe=False)
         thing, shape = self._object(sample.scene), sample.sources[0]
         solid = _made(shape) if thing.shape_id is None else _of_source(Keyed.of(thing.shape), thing.shape_id)
         posed = Posed(solid, sample.poses[0])
