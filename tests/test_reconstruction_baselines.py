@@ -17,7 +17,7 @@ from tests.small_shapes import sampled
 
 pytest.importorskip("torch")
 
-from benchmarks.reconstruction import baseline_table
+from benchmarks.reconstruction.answers import answer, brought
 from benchmarks.reconstruction.baseline import Baseline
 from benchmarks.reconstruction.baselines import baselines
 from benchmarks.reconstruction.cases import VIEWS, Cases
@@ -154,8 +154,8 @@ class TestFlipCeiling:
             return float(np.mean(overlaps))
 
         assert ceiling < 0.8
-        for answer in (first | second, first, second):
-            assert mean(answer) == pytest.approx(ceiling, abs=0.01)
+        for best in (first | second, first, second):
+            assert mean(best) == pytest.approx(ceiling, abs=0.01)
         dice = np.random.default_rng(0)
         for _ in range(20):
             some = (first & second) | (first & (dice.random(len(at)) < dice.random()))
@@ -251,35 +251,23 @@ def test_ways_that_see_the_truth_say_so(libraries: tuple[Path, Path]) -> None:
         OracleEllipsoid()(one.counts, one.view)
 
 
-def test_a_quick_table(libraries: tuple[Path, Path], tmp_path: Path) -> None:
-    """All views and rows are there, and markers are marked."""
-    train, test = map(str, libraries)
-    baseline_table.main([train, test, "-o", str(tmp_path / "a.md"), "--quick"])
-    text = (tmp_path / "a.md").read_text(encoding="utf-8")
-    assert "2 shapes, each in 2 random pose(s), the same in all views" in text
-    assert all(f"## {view}, size 1\n" in text for view in VIEWS)
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if "/1 |" in line]
-    assert len(rows) == 3 * 9
-    assert Counter(name.endswith(" *") for name, *_ in rows) == {True: 9, False: 18}
-    for name, iou, mirror, chamfer, error, found, _ in rows:
-        mean = float(iou.split()[0])
-        assert 0 < mean <= float(mirror) <= 1
-        assert found == "1/1"
-        assert 0 < float(chamfer) < 0.3
-        assert 0 < float(error) < 300
-        if name == "oracle ellipsoid *":
-            assert 0.7 < mean < 1
-
-
 def test_what_found_nothing_counts_as_0() -> None:
-    """Means are over shapes, of each over its poses."""
     one, rng = lit(BALL), np.random.default_rng(0)
-    told = baseline_table.answer(FlipCeiling(), one, 500, rng)
-    none = baseline_table.answer(ExtrudedSilhouette(), replace(one, counts=np.full_like(one.counts, 7)), 500, rng)
+    told = answer(FlipCeiling(), one, 500, rng)
+    none = answer(ExtrudedSilhouette(), replace(one, counts=np.full_like(one.counts, 7)), 500, rng)
     assert told.scores.iou > 0.98
-    assert (none.found, none.scores.iou, none.mirror_iou, none.scores.chamfer) == (False, 0, 0, 1)
-    others = [replace(told, id="other"), replace(told, id="other"), none]
-    row = baseline_table.row(FlipCeiling(), others, rng)
-    assert row[0] == "flip ceiling *"
-    assert float(row[1].split()[0]) == pytest.approx(told.scores.iou / 2, abs=0.001)
-    assert row[5] == "2/3"
+    assert told.length_um == pytest.approx(0.5, rel=0.01)
+    assert told.sbr == 4
+    assert told.chi2 == pytest.approx(1, abs=0.15)
+    assert (none.found, none.scores.iou, none.mirror_iou, none.known_iou, none.chi2) == (False, 0, 0, 0, None)
+    assert none.scores.chamfer == 1
+
+
+def test_brought_to_the_true_box() -> None:
+    """A solid of another size and place has the whole overlap then."""
+    posed = lit(CAPSULE).posed
+    found = solid_of(posed)
+    assert found is not None
+    aside = found.scaled(1.4).shifted(np.array([300.0, -200.0, 100.0]))
+    assert iou_of(posed, aside) < 0.3
+    assert iou_of(posed, brought(aside, posed)) > 0.95

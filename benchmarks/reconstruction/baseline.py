@@ -1,4 +1,4 @@
-"""What ways to find a shape without learning have in common: what they are given, and what they answer."""
+"""What ways to find a shape have in common: what they are given, and what they answer."""
 
 from __future__ import annotations
 

@@ -12,9 +12,10 @@ from mishape.learn.lit import Lit
 from mishape.learn.lit_live import LiveImages
 
 Column = Literal["true centre", "no leak"]
+COLUMNS: tuple[Column, ...] = ("true centre", "no leak")
 DEPTH_NM = 500.0
 """Depth of field of the paper's epifluorescence microscope."""
-SCATTER_NM: dict[str, list[float]] = {"true centre": [0.0, 0.0, 0.0], "no leak": [330.0, 330.0, DEPTH_NM / 2]}
+SCATTER_NM: dict[Column, list[float]] = {"true centre": [0.0, 0.0, 0.0], "no leak": [330.0, 330.0, DEPTH_NM / 2]}
 """How far a shape's centre may lie from the field's: nowhere else, or three pixels aside and half of the depth of field
 up or down."""
 EPI = {"kind": "epi", "preset": "epi1"}

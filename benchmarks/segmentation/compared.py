@@ -15,7 +15,7 @@ from benchmarks.methods import METHODS, segmented
 from benchmarks.results import markdown
 from benchmarks.segmentation import transfer
 from benchmarks.segmentation.models import default, learned, masks, papers
-from benchmarks.segmentation.scores import HEADS, Scores, difference, kept
+from benchmarks.segmentation.scores import HEADS, Scores, difference, kept_scores
 from benchmarks.segmentation.sets import DEFINITIONS, MIXTURE, PIXEL_NM, SBRS, THEIRS, Sets, annotated, simulated
 from mishape.learn.pairs import DatasetPairs, Pair
 from mishape.learn.segmenting import Network
@@ -103,7 +103,7 @@ def _scores(
         tested = [(pair.picture, pair.mask) for pair in chosen]
         return Scores.of(segmented(METHODS[method], tested, training, pixel_nm, 1), chosen)
 
-    return kept(runs / "scores" / f"S2-{method}-{name}.json", made)
+    return kept_scores(runs / "scores" / f"S2-{method}-{name}.json", made)
 
 
 def _networks(sets: Sets, runs: Path, definition: str) -> dict[str, Finder]:
@@ -122,7 +122,7 @@ def _networks(sets: Sets, runs: Path, definition: str) -> dict[str, Finder]:
 
 
 def _ours(runs: Path, row: str, name: str, pairs: Sequence[Pair], find: Callable[[], list[Mask]]) -> Scores:
-    return kept(runs / "scores" / f"S2-unet-{row}-{name}.json", lambda: Scores.of(find(), pairs))
+    return kept_scores(runs / "scores" / f"S2-unet-{row}-{name}.json", lambda: Scores.of(find(), pairs))
 
 
 def _labelled(sets: Sets, definition: str) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.results import markdown
 from benchmarks.segmentation.models import learned, masks
-from benchmarks.segmentation.scores import Scores, difference, interval, kept
+from benchmarks.segmentation.scores import Scores, difference, interval, kept_scores
 from benchmarks.segmentation.sets import (
     DEFINITIONS,
     MIXTURE,
@@ -57,7 +57,7 @@ def _row(sets: Sets, runs: Path, data: Path | None, row: str, definition: str) -
         return Scores.of(masks(learned(sets, runs, row, asked), pairs, PIXEL_NM), pairs)
 
     return {
-        name: kept(runs / "scores" / f"S3-{row}-{definition}-{name}.json", partial(made, pairs, asked))
+        name: kept_scores(runs / "scores" / f"S3-{row}-{definition}-{name}.json", partial(made, pairs, asked))
         for name, pairs, asked in _tests(sets, data, definition)
     }
 

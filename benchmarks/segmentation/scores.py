@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from benchmarks.kept import kept
 from mishape.learn.overlap import betti_error, dice, intersection_over_union
 from mishape.learn.pairs import Pair
 
@@ -79,10 +79,6 @@ def difference(one: Scores, other: Scores, rng: Generator) -> str:
     return f"{apart.mean():+.3f} ({low:+.3f} to {high:+.3f})"
 
 
-def kept(file: Path, make: Callable[[], Scores]) -> Scores:
+def kept_scores(file: Path, make: Callable[[], Scores]) -> Scores:
     """Return scores from a file, made and written now if it is not there."""
-    if not file.is_file():
-        found = make().plain()
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(found), encoding="utf-8")
-    return Scores.from_plain(json.loads(file.read_text(encoding="utf-8")))
+    return Scores.from_plain(kept(file, lambda: make().plain()))

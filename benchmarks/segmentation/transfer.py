@@ -16,7 +16,7 @@ import numpy as np
 import mishape
 from benchmarks.results import markdown
 from benchmarks.segmentation.models import learned, masks, plan
-from benchmarks.segmentation.scores import Scores, interval, kept
+from benchmarks.segmentation.scores import Scores, interval, kept_scores
 from benchmarks.segmentation.sets import Sets, pairs_of
 from mishape.engine.dataset import Dataset
 from mishape.learn.batches import Drawn, Varied
@@ -71,7 +71,7 @@ def lines(sets: Sets, runs: Path) -> list[str]:
     for count in labelled:
         for row in ROWS:
             trials = [Trial(sets, runs, row, count, seed, steps) for seed in SEEDS]
-            scores = [kept(one.file, partial(one.scores, pictures, tested)) for one in trials]
+            scores = [kept_scores(one.file, partial(one.scores, pictures, tested)) for one in trials]
             each = np.mean([one.dice for one in scores], axis=0)
             low, high = interval(each, rng)
             seeds = ", ".join(f"{one.dice.mean():.3f}" for one in scores)

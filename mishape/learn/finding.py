@@ -105,7 +105,7 @@ class Finder:
         self, features: Tensor, batch: dict[str, Tensor], answer: Tensor | None, world_nm: Points
     ) -> NDArray[np.float32]:
         asked = torch.from_numpy((world_nm / 1000).astype(np.float32))[None].to(self.device)
-        parts = (asked[:, start : start + AT_ONCE] for start in range(0, len(world_nm), AT_ONCE))
+        parts = (asked[:, start : start + AT_ONCE] for start in range(0, max(len(world_nm), 1), AT_ONCE))
         with telling(self.network):
             found = [self.network.odds(features, batch, part, answer)[0].float() for part in parts]
         return np.asarray(torch.cat(found).cpu().numpy())

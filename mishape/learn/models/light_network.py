@@ -20,8 +20,6 @@ CONTEXT = 64
 """Numbers that the optics become."""
 WAVES = 6
 """Sines, and as many cosines, by which a z is told; the longest wave is 4 um."""
-MIXED = 8
-"""Pictures that the planes become, however many they are."""
 EDGE_NM = 15.0
 """Distance over which the odds of being inside change by e: hard labels would make a step of it."""
 
@@ -29,15 +27,16 @@ EDGE_NM = 15.0
 class LightNetwork(nn.Module):
     """Planes, and how they were made -> features of each pixel -> the odds that a place of the world is inside.
 
-    Planes are mixed by weights that follow from where each is in focus: so there may be any number of them, anywhere.
+    Planes are summed with weights that are 1, z, sines and cosines of where each is in focus: so there may be any
+    number of them, anywhere.
     """
 
     def __init__(self, plan: GridLight) -> None:
         super().__init__()
         widths, self.answers = plan.widths, plan.answers
-        self.context = nn.Sequential(nn.Linear(OPTICS, CONTEXT), nn.SiLU(), nn.Linear(CONTEXT, CONTEXT), nn.SiLU())
-        self.mixing = _read(2 * WAVES + 1 + CONTEXT, CONTEXT, MIXED, layers=2)
-        self.down = nn.ModuleList(_Told(*pair) for pair in zip((MIXED, *widths), widths, strict=False))
+        sums, told = 2 * WAVES + 2, OPTICS + 2 * WAVES + 1
+        self.context = nn.Sequential(nn.Linear(told, CONTEXT), nn.SiLU(), nn.Linear(CONTEXT, CONTEXT), nn.SiLU())
+        self.down = nn.ModuleList(_Told(*pair) for pair in zip((sums, *widths), widths, strict=False))
         finer = zip(widths[:0:-1], widths[-2::-1], strict=True)
         self.up = nn.ModuleList(_Told(below + width, width) for below, width in finer)
         self.head = nn.Conv2d(widths[0], plan.features, 1)
@@ -50,11 +49,11 @@ class LightNetwork(nn.Module):
 
     def features(self, batch: dict[str, Tensor]) -> Tensor:
         """Return features, (B, F, H, W), of pixels of images as `Light.padded` gives them."""
-        context = self.context(batch["optics"])
         planes, lit = batch["planes"], batch["lit"]
-        told = torch.cat([waves(batch["focus_um"]), context[:, None].expand(-1, planes.shape[1], -1)], dim=-1)
-        weights = self.mixing(told) * (lit / lit.sum(dim=1, keepdim=True))[..., None]
-        found = torch.einsum("bpk,bphw->bkhw", weights.to(planes), planes)
+        weights = torch.cat([torch.ones_like(lit)[..., None], waves(batch["focus_um"])], dim=-1)
+        weights = weights * (lit / lit.sum(dim=1, keepdim=True))[..., None]
+        context = self.context(torch.cat([batch["optics"], weights[..., 1:].sum(dim=1)], dim=-1))
+        found = torch.einsum("bpk,bphw->bkhw", weights, planes)
         every: list[Tensor] = []
         for layer in self.down:
             given = functional.max_pool2d(found, 2) if every else found.contiguous(memory_format=torch.channels_last)
