@@ -57,7 +57,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "mishape": 1,
         "light": {"parts": [{"images": "balls.yaml"}], "height_known": 0},
         "model": {"kind": "grid_stack", "widths": [8, 16], "features": 16, "hidden": 32},
-        "training": {"steps": 150, "batch": 8, "points": 256, "check_every": 150, "learning_rate": 5e-3},
+        "training": {"steps": 300, "batch": 8, "points": 256, "check_every": 300, "learning_rate": 5e-3},
     }
     (folder / "plan.yaml").write_text(yaml.safe_dump(plan))
     with one_thread():

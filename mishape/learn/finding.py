@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -86,8 +86,7 @@ class Finder:
         batch = on_device(stacked([item]), self.device)
         with torch.no_grad(), telling(self.network):
             features = self.network.features(batch)
-        below_nm = np.array([0.0, 0.0, centre_z_nm or 0.0])
-        return lambda world_nm: self._odds(features, batch, answer, world_nm - below_nm)
+        return partial(self._odds, features, batch, answer)
 
     def _told(self, box: KnownBox | None) -> dict[str, NDArray[np.float32]]:
         """Return what the model is told of the truth."""

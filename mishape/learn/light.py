@@ -12,8 +12,10 @@ from mishape.engine.errors import MishapeError
 from mishape.engine.scene import View
 from mishape.learn.noise_law import NORMAL
 
-OPTICS = 9
-"""Numbers that say how an image was made, and whether it is known how high its shape lies."""
+OPTICS = 10
+"""Numbers that say how an image was made, and how high its shape lies if that is known."""
+HEIGHT_NM = 250.0
+"""Unit of that height."""
 DARK, BRIGHT = 20.0, 99.8
 """Percentiles of all pixels that become 0 and 1: at least a fifth of a field is taken to be background."""
 
@@ -31,11 +33,11 @@ class Light:
     planes
         (P, H, W) float32, brightness: 0 is the background, 1 the brightest.
     focus_um
-        (P,) float32, z that is in focus at each plane, um: the world's, or counted from the shape's centre.
+        (P,) float32, world z that is in focus at each plane, um.
     half_um
         (2,) float32, half of the field along x and y, um.
     optics
-        (OPTICS,) float32: how it was made, the noise, and 1 if heights are counted from the shape's centre.
+        (OPTICS,) float32: how it was made, the noise, and how high the shape lies if that is known.
     """
 
     planes: NDArray[np.float32]
@@ -61,7 +63,7 @@ def light_of(counts: NDArray[Any], view: View, centre_z_nm: float | None = None)
     Parameters
     ----------
     centre_z_nm
-        World z of the shape's centre, where it is known: heights are counted from it then.
+        World z of the shape's centre, where it is known.
 
     Raises
     ------
@@ -78,9 +80,9 @@ def light_of(counts: NDArray[Any], view: View, centre_z_nm: float | None = None)
     if bright <= dark:
         raise LightError("the image is the same all over: it shows no shape")
     planes = np.asarray((counts - dark) / (bright - dark), np.float32)
-    focus_um = np.asarray((view.focus_in_sample_nm() - (centre_z_nm or 0.0)) / 1000, np.float32)
+    focus_um = np.asarray(view.focus_in_sample_nm() / 1000, np.float32)
     half_um = np.asarray(view.grid.half_field_nm(), np.float32) / np.float32(1000)
-    return Light(planes, focus_um, half_um, optics_of(view, noise_of(planes), centre_z_nm is not None))
+    return Light(planes, focus_um, half_um, optics_of(view, noise_of(planes), centre_z_nm))
 
 
 def noise_of(planes: NDArray[np.float32]) -> float:
@@ -90,11 +92,11 @@ def noise_of(planes: NDArray[np.float32]) -> float:
     return float(NORMAL * np.median(np.abs(apart)) / 2**0.5) if apart.size else 0.0
 
 
-def optics_of(view: View, noise: float, height_known: bool = False) -> NDArray[np.float32]:
+def optics_of(view: View, noise: float, centre_z_nm: float | None = None) -> NDArray[np.float32]:
     """Return the numbers that say how an image was made, each of about unit size.
 
     Pixel size, numerical aperture, emission, excitation and pinhole where there are, indices, depth where the indices
-    differ, noise, and whether it is known how high the shape lies.
+    differ, noise; 1 and how far the shape lies above the middle of the planes if that is known, else 0 and 0.
 
     Raises
     ------
@@ -118,6 +120,7 @@ def optics_of(view: View, noise: float, height_known: bool = False) -> NDArray[n
         mismatch,
         mismatch * media.depth_nm / 5000,
         np.log(max(noise, 1e-3)) + 3,
-        float(height_known),
+        float(centre_z_nm is not None),
+        0.0 if centre_z_nm is None else (centre_z_nm - view.focus_in_sample_nm().mean()) / HEIGHT_NM,
     ]
     return np.array(numbers, np.float32)

@@ -68,7 +68,7 @@ class LitShapes:
     frame
         In which frame solids are told by what learns of them.
     height_known
-        Share of the items in which heights are counted from the shape's centre.
+        Share of the items that tell how high the shape's centre lies.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class LitShapes:
         return {
             **({} if box is None else box.arrays()),
             **light_of(lit.counts, lit.view, centre_z_nm).padded(self.planes),
-            "places_um": np.asarray((places_nm - [0, 0, centre_z_nm or 0.0]) / 1000, np.float32),
+            "places_um": np.asarray(places_nm / 1000, np.float32),
             "distance_nm": np.asarray(lit.posed.distance_nm(places_nm), np.float32),
         }
 

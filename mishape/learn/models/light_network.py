@@ -27,8 +27,8 @@ EDGE_NM = 15.0
 class LightNetwork(nn.Module):
     """Planes, and how they were made -> features of each pixel -> the odds that a place of the world is inside.
 
-    Planes are summed with weights that are 1, z, sines and cosines of where each is in focus: so there may be any
-    number of them, anywhere.
+    Heights are counted from the middle of the planes, so that the world's origin may lie anywhere. Planes are summed
+    with weights that are 1, z, sines and cosines of where each is in focus: so there may be any number of them.
     """
 
     def __init__(self, plan: GridLight) -> None:
@@ -50,7 +50,8 @@ class LightNetwork(nn.Module):
     def features(self, batch: dict[str, Tensor]) -> Tensor:
         """Return features, (B, F, H, W), of pixels of images as `Light.padded` gives them."""
         planes, lit = batch["planes"], batch["lit"]
-        weights = torch.cat([torch.ones_like(lit)[..., None], waves(batch["focus_um"])], dim=-1)
+        told = waves(batch["focus_um"] - middle_um(batch)[:, None])
+        weights = torch.cat([torch.ones_like(lit)[..., None], told], dim=-1)
         weights = weights * (lit / lit.sum(dim=1, keepdim=True))[..., None]
         context = self.context(torch.cat([batch["optics"], weights[..., 1:].sum(dim=1)], dim=-1))
         found = torch.einsum("bpk,bphw->bkhw", weights, planes)
@@ -76,7 +77,7 @@ class LightNetwork(nn.Module):
         answer
             (B, answers) numbers that choose one of the solids that an image leaves open; the middle one if not given.
         """
-        known = self._known(features, batch["half_um"], places_um)
+        known = self._known(features, batch, places_um)
         if self.answers:
             chosen = known.new_zeros(len(known), self.answers) if answer is None else answer
             known = torch.cat([known, chosen[:, None].expand(-1, known.shape[1], -1).to(known)], dim=-1)
@@ -94,20 +95,20 @@ class LightNetwork(nn.Module):
         numbers = {"wrong": float(wrong.detach()), "divergence": float(divergence.detach())}
         return wrong + self.divergence_weight * divergence, numbers
 
-    def _known(self, features: Tensor, half_um: Tensor, places_um: Tensor) -> Tensor:
+    def _known(self, features: Tensor, batch: dict[str, Tensor], places_um: Tensor) -> Tensor:
         """Return what is known of places: features of the pixels about them, and their z."""
-        across = (places_um[..., :2] / half_um[:, None])[:, None]
+        across = (places_um[..., :2] / batch["half_um"][:, None])[:, None]
         found = functional.grid_sample(features.float(), across.float(), align_corners=False, padding_mode="border")[
             :, :, 0
         ].transpose(1, 2)
-        return torch.cat([found, waves(places_um[..., 2])], dim=-1)
+        return torch.cat([found, waves(places_um[..., 2] - middle_um(batch)[:, None])], dim=-1)
 
     def _answered(
         self, features: Tensor, batch: dict[str, Tensor], generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
         """Draw the numbers that stand for the solid itself; return them and their divergence in nats."""
         inside = torch.tanh(batch["distance_nm"] / (4 * EDGE_NM))[..., None]
-        known = self._known(features, batch["half_um"], batch["places_um"])
+        known = self._known(features, batch, batch["places_um"])
         told = functional.silu(self.answer(torch.cat([known, inside.to(known)], dim=-1)))
         mean, log_variance = self.ways(told.mean(dim=1)).float().chunk(2, dim=1)
         log_variance = log_variance.clamp(-8, 4)
@@ -129,6 +130,11 @@ class _Told(nn.Module):
     def forward(self, found: Tensor, context: Tensor) -> Tensor:
         stretch, shift = self.told(context)[..., None, None].chunk(2, dim=1)
         return self.convolutions(found) * (1 + stretch) + shift  # type: ignore[no-any-return]
+
+
+def middle_um(batch: dict[str, Tensor]) -> Tensor:
+    """Return the mean of the z that are in focus, (B,) um."""
+    return (batch["focus_um"] * batch["lit"]).sum(dim=1) / batch["lit"].sum(dim=1)
 
 
 def waves(z_um: Tensor) -> Tensor:
