@@ -46,14 +46,15 @@ def table_1(given: argparse.Namespace) -> list[str]:
     """Return shapes found in stacks and images."""
     from threadpoolctl import threadpool_limits
 
-    from benchmarks.reconstruction.table_1 import QUICK as A_FEW
-    from benchmarks.reconstruction.table_1 import Effort, Table
+    from benchmarks.reconstruction.asking import QUICK as A_FEW
+    from benchmarks.reconstruction.asking import Asking, Effort
+    from benchmarks.reconstruction.table_1 import lines
     from mishape.learn.finding import load_finder
 
     finders = [load_finder(path, path.stat().st_mtime_ns)[0] for path in given.weights]
     effort = A_FEW if given.quick else Effort()
     with threadpool_limits(1):
-        return Table(given.train, given.test, given.runs, finders, effort).lines()
+        return lines(Asking(given.train, given.test, given.runs, finders, effort))
 
 
 def table_s2(given: argparse.Namespace) -> list[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,8 +29,8 @@ VIEWS: dict[str, dict[str, Any]] = {
     "confocal image": {"grid": {"shape": [1, 72, 72], "pixel_nm": 70}, "microscope": CONFOCAL},
 }
 """The three views of the MiShape paper's Table 1, by name; fields of 5 um."""
-NOISE = {"kind": "poisson", "background": 100, "sbr": {"$uniform": [2, 4]}}
-LABELS_PER_UM2 = 2000
+NOISE: dict[str, Any] = {"kind": "poisson", "background": 100, "sbr": {"$uniform": [2, 4]}}
+SURFACE: dict[str, Any] = {"kind": "surface", "density_per_um2": 2000}
 SIZES = (1.0, 1.7)
 """As the shapes are, and as long as those of liver are."""
 SEED = 2026
@@ -54,6 +54,8 @@ class Cases:
         Images of each shape, each in a random pose.
     seed
         Of poses, labels and noise.
+    changes
+        Of the view, of the shape's ``rotation`` and ``labeler``: what is not as in the paper's table.
     """
 
     library: Path
@@ -62,20 +64,23 @@ class Cases:
     column: Column = "true centre"
     poses: int = 1
     seed: int = SEED
+    changes: Mapping[str, Any] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
         """Return the scene."""
+        view = {"noise": NOISE, **VIEWS[self.view], **self.changes.get("view", {})}
+        rotation = self.changes.get("rotation", "uniform")
         thing = {
             "shape": {"kind": "em_mesh", "library": str(self.library.resolve())},
-            "pose": {"rotation": "uniform", "scale": self.size, "scatter_nm": SCATTER_NM[self.column]},
-            "labeler": {"kind": "surface", "density_per_um2": LABELS_PER_UM2},
+            "pose": {"rotation": rotation, "scale": self.size, "scatter_nm": SCATTER_NM[self.column]},
+            "labeler": self.changes.get("labeler", SURFACE),
         }
         return {
             "mishape": 1,
             "seed": self.seed,
             "samples": self.poses * len(mishape.open_library(self.library)),
             "objects": [thing],
-            "views": {self.view.replace(" ", "_"): {**VIEWS[self.view], "noise": NOISE}},
+            "views": {self.view.replace(" ", "_"): view},
             "dataset": {"splits": {"test": 1}, "every_shape": True},
         }
 
