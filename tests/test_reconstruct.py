@@ -107,6 +107,20 @@ def test_shapes_of_a_field(run: Run, field: Path, weights: Path, tmp_path: Path)
     assert "Orange: in focus in some plane" in page
 
 
+def test_fitted_shapes_explain_more_of_the_light(run: Run, field: Path, weights: Path, tmp_path: Path) -> None:
+    """What is left of the image is less, and the balls are as large and where they are, as without."""
+    left = []
+    for out, fit in (("found", []), ("fitted", ["--fit", "surface"])):
+        given = arguments(field, weights, view="epi1", turns="1")
+        code, told, _ = run("reconstruct", *given, *fit, "-o", str(tmp_path / out))
+        assert code == 0
+        assert "2 shape(s), 0 part(s) without one" in told
+        left.append(float(re.findall(r"residual ([0-9.]+)", told)[0]))
+        for entry in mishape.open_library(tmp_path / out):
+            assert (entry.volume_nm3 / (4 / 3 * np.pi)) ** (1 / 3) == pytest.approx(340, rel=0.15)
+    assert left[1] < left[0] - 0.01
+
+
 def test_an_image_of_another_microscope(run: Run, field: Path, weights: Path, tmp_path: Path) -> None:
     """As epi1's stack it is nearly the image itself; as con1's plane it is sharper; turned by 90 degrees it turns."""
     stack, plane, side = tmp_path / "epi.tif", tmp_path / "con.tif", tmp_path / "side.tif"

@@ -77,6 +77,13 @@ class Finder:
         LightError
             If the image does not fit the view or the model, or shows nothing, or the model needs a box.
         """
+        batch, features = self.features_of(counts, view, box, centre_z_nm)
+        return partial(self.odds_of, features, batch, answer)
+
+    def features_of(
+        self, counts: NDArray[Any], view: View, box: KnownBox | None = None, centre_z_nm: float | None = None
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Return an image as the network is given it, and the features that it finds; for the rest see `odds_at`."""
         planes = counts.shape[0]
         if not self.model.LEAST <= planes <= self.model.MOST:
             raise LightError(
@@ -85,8 +92,7 @@ class Finder:
         item = {**light_of(counts, view, centre_z_nm).padded(planes), **self._told(box)}
         batch = on_device(stacked([item]), self.device)
         with torch.no_grad(), telling(self.network):
-            features = self.network.features(batch)
-        return partial(self._odds, features, batch, answer)
+            return batch, self.network.features(batch)
 
     def _told(self, box: KnownBox | None) -> dict[str, NDArray[np.float32]]:
         """Return what the model is told of the truth."""
@@ -100,9 +106,10 @@ class Finder:
         return box.arrays()
 
     @torch.no_grad()
-    def _odds(
+    def odds_of(
         self, features: Tensor, batch: dict[str, Tensor], answer: Tensor | None, world_nm: Points
     ) -> NDArray[np.float32]:
+        """Return the odds at (n, 3) places of the world, nm, that features of an image's pixels tell."""
         asked = torch.from_numpy((world_nm / 1000).astype(np.float32))[None].to(self.device)
         parts = (asked[:, start : start + AT_ONCE] for start in range(0, max(len(world_nm), 1), AT_ONCE))
         with telling(self.network):
@@ -171,4 +178,5 @@ def load_finder(path: Path, changed_ns: int) -> tuple[Finder, dict[str, Any]]:
         model = component(about["model"])
         if about["kind"] != "light":
             raise ValueError(f"they are of kind {about['kind']!r}")
-        return Finder(channels_last(filled(model.network(), tensors)), model), about
+        network = channels_last(filled(model.network(), tensors)).requires_grad_(False)
+        return Finder(network, model), about

@@ -50,9 +50,9 @@ class FitPlan:
         Weight of the cost of the numbers, beside the photons' likelihood.
     """
 
-    steps: int = 100
-    rate: float = 0.03
-    sharp: float = 2.0
+    steps: int = 40
+    rate: float = 0.02
+    sharp: float = 4.0
     prior: float = 1.0
 
 
@@ -148,14 +148,18 @@ class TracedFeatures:
         if self.answer is not None:
             self.answer = self.answer.detach().clone().requires_grad_(True)
 
+    @property
+    def features(self) -> Tensor:
+        """(1, F, H, W) the features as they are by now."""
+        return self.found + self.spread * self.change
+
     def parameters(self) -> Sequence[Tensor]:
         """Return the changes of the features, in units of their spread over the image, and the answer."""
         return [self.change] if self.answer is None else [self.change, self.answer]
 
     def odds(self, places_nm: Tensor) -> Tensor:
         """Return logarithms of the odds at places of the world."""
-        features = self.found + self.spread * self.change
-        told: Tensor = self.network.odds(features, self.batch, places_nm[None] / 1000, self.answer)[0]
+        told: Tensor = self.network.odds(self.features, self.batch, places_nm[None] / 1000, self.answer)[0]
         return told.float()
 
     def cost(self) -> Tensor:

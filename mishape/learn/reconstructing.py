@@ -16,10 +16,10 @@ from mishape.engine.meshing import mesh_of_field
 from mishape.engine.sampled import SampledField
 from mishape.engine.scene import View
 from mishape.engine.types import Mesh, Points, Shape
-from mishape.learn.finding import Finder, solid_in
+from mishape.learn.finding import solid_in
 from mishape.learn.light import LightError
 from mishape.learn.parts_of_field import Window, windows
-from mishape.learn.symmetries import averaged
+from mishape.learn.symmetries import Asked, averaged
 
 TURNS = 4
 """Turned and mirrored images whose answers are averaged."""
@@ -72,7 +72,7 @@ def reconstruct(
     counts: NDArray[Any],
     view: View,
     labels: NDArray[np.integer[Any]],
-    finder: Finder,
+    ask: Asked,
     like: Shape,
     turns: int = TURNS,
     corners: int = 65,
@@ -85,6 +85,8 @@ def reconstruct(
         (P, H, W).
     labels
         (H, W) the parts' numbers from 1.
+    ask
+        A `Finder`'s or a `Fitter`'s ``odds_at``.
     like
         What the shapes say of themselves; the label is put behind its id.
     turns
@@ -94,7 +96,7 @@ def reconstruct(
     """
     for window in windows(counts, labels, view.grid.pixel_nm):
         try:
-            field = _solid(window, view, finder, turns, corners)
+            field = _solid(window, view, ask, turns, corners)
         except (ShapeError, LightError) as error:
             yield Missed(window.label, str(error))
             continue
@@ -106,7 +108,7 @@ def reconstruct(
         yield Found(window.label, shape, middle_nm + window.centre_nm, window.touches_border)
 
 
-def _solid(window: Window, view: View, finder: Finder, turns: int, corners: int) -> SampledField:
+def _solid(window: Window, view: View, ask: Asked, turns: int, corners: int) -> SampledField:
     grid = Grid(window.counts.shape, view.grid.pixel_nm, planes_nm=tuple(view.grid.centers_nm()[0].tolist()))
     own = view.model_copy(update={"grid": grid})
-    return solid_in(averaged(finder.odds_at, window.counts, own, turns), own, corners)
+    return solid_in(averaged(ask, window.counts, own, turns), own, corners)

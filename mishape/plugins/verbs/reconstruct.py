@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mishape.plugins.verbs.shapes_in import MaskFile, Turns, Weights
+from mishape.plugins.verbs.shapes_in import Fit, MaskFile, Turns, Weights
 from mishape.plugins.verbs.taken import ImageFile, PixelNm, Planes
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ def reconstruct(
     pixel_nm: PixelNm = None,
     mask: MaskFile = None,
     turns: Turns = 4,
+    fit: Fit = None,
 ) -> None:
     """Find the shapes of an image: a library that scenes can use, meshes in place (PLY, GLB), and a page to look at."""
     import numpy as np
@@ -36,7 +37,7 @@ def reconstruct(
     if out.exists():
         raise LibraryError(f"--out {str(out)!r} exists: remove it or choose another folder")
     counts, own = taken(image, view, planes, pixel_nm)
-    shapes = shapes_in(image, counts, own, weights, mask, turns)
+    shapes = shapes_in(image, counts, own, weights, mask, turns, fit)
     again = reimaged([one.mesh for one in shapes.found], counts, own, np.random.default_rng(0))
     text = reconstruction_page(image.name, counts, own, shapes.found, shapes.missed, again, shapes.source)
     _write(out, shapes, text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 Weights = Annotated[Path, typer.Option(help="Weights of grid_image or grid_stack that learn train wrote.")]
 MaskFile = Annotated[Path | None, typer.Option(help="Mask (TIFF) of the parts; default what segment finds.")]
+Fit = Annotated[
+    Literal["surface", "volume"] | None,
+    typer.Option(help="Change shapes until their image explains the light: where labels sit. Seconds for each."),
+]
 Turns = Annotated[int, typer.Option(min=1, max=16, help="Turned and mirrored images that are averaged.")]
 
 
@@ -42,9 +46,15 @@ class Shapes:
 
 
 def shapes_in(
-    image: Path, counts: NDArray[np.float64], view: View, weights: Path, mask: Path | None, turns: int
+    image: Path,
+    counts: NDArray[np.float64],
+    view: View,
+    weights: Path,
+    mask: Path | None,
+    turns: int,
+    fit: Literal["surface", "volume"] | None,
 ) -> Shapes:
-    """Return the shapes of an image.
+    """Return the shapes of an image; see the options of the same names.
 
     Raises
     ------
@@ -52,12 +62,14 @@ def shapes_in(
         If there are none, or the weights or the mask do not fit.
     """
     from mishape.engine.errors import MishapeError
+    from mishape.learn.fitted import Fitter
     from mishape.learn.reconstructing import Found, Missed, reconstruct
 
     finder, about = _finder(weights)
     labels = _labels(mask, counts, view.grid.pixel_nm)
     like = _like(image, weights, about)
-    every = [*reconstruct(counts, view, labels, finder, like, turns)]
+    ask = finder.odds_at if fit is None else Fitter(finder, label=fit).odds_at
+    every = [*reconstruct(counts, view, labels, ask, like, turns)]
     found = [one for one in every if isinstance(one, Found)]
     if not found:
         raise MishapeError(f"{str(image)!r}: no shape found in {labels.max()} part(s): look at them by mishape segment")

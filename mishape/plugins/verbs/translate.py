@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mishape.plugins.verbs.shapes_in import MaskFile, Turns, Weights
+from mishape.plugins.verbs.shapes_in import Fit, MaskFile, Turns, Weights
 from mishape.plugins.verbs.taken import ImageFile, PixelNm, Planes
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def translate(
     seed: Annotated[int, typer.Option(min=0, help="Of emitters and noise.")] = 0,
     mask: MaskFile = None,
     turns: Turns = 4,
+    fit: Fit = None,
 ) -> None:
     """Find the shapes of an image, label them anew, and image them by another microscope, from any side."""
     import numpy as np
@@ -51,7 +52,7 @@ def translate(
         raise MishapeError(f"--turn {turn!r}: three angles are expected, as 90,0,0")
     counts, own = taken(image, of, planes, pixel_nm)
     other = _other(to, own, to_pixel_nm, numbers_in(to_planes, "--to-planes"))
-    shapes = shapes_in(image, counts, own, weights, mask, turns)
+    shapes = shapes_in(image, counts, own, weights, mask, turns, fit)
     meshes = [one.mesh for one in shapes.found]
     again = reimaged(meshes, counts, own, np.random.default_rng(seed))
     x, y, z = angles
