@@ -49,12 +49,14 @@ def table_1(given: argparse.Namespace) -> list[str]:
     from benchmarks.reconstruction.asking import QUICK as A_FEW
     from benchmarks.reconstruction.asking import Asking, Effort
     from benchmarks.reconstruction.table_1 import lines
+    from mishape.engine.files import sha256
     from mishape.learn.finding import load_finder
 
     finders = [load_finder(path, path.stat().st_mtime_ns)[0] for path in given.weights]
+    key = "-".join(sha256(path)[:8] for path in given.weights)
     effort = A_FEW if given.quick else Effort()
     with threadpool_limits(1):
-        return lines(Asking(given.train, given.test, given.runs, finders, effort))
+        return lines(Asking(given.train, given.test, given.runs, finders, key, effort))
 
 
 def table_s2(given: argparse.Namespace) -> list[str]:

@@ -91,9 +91,11 @@ def test_the_quick_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     rows = [row for row in cells(["", "", *text.splitlines()]) if len(row) == 8 and row[-1].endswith("/1")]
     names = Counter(row[0] for row in rows)
     assert {names[name] for name in ("mean shape", "fitted tube", "flip ceiling *")} == {3}
+    assert names["grid_stack, fitted"] == 1
     assert (names["grid_stack"], names["onet_image, canonical *"], names["onet_stack, camera *"]) == (1, 2, 1)
-    assert sum(names.values()) == 3 * 11 + 1
+    assert sum(names.values()) == 3 * 11 + 2
     assert "| 17 plane(s), confocal | grid_stack |" in text
     assert "| in water, 2 um deep | flip ceiling * |" in text
     assert all(0 < float(row[1].split()[0]) <= float(row[2]) <= 1 for row in rows if row[0] == "oracle ellipsoid *")
-    assert "grid_stack less" in text
+    for pair in ("grid_stack less", "grid_stack, fitted less grid_stack", "grid_stack, fitted less oracle ellipsoid *"):
+        assert f"| {pair}" in text

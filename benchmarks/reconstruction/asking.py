@@ -12,7 +12,7 @@ from benchmarks.kept import kept
 from benchmarks.reconstruction.answers import Answer, answers
 from benchmarks.reconstruction.baseline import Baseline
 from benchmarks.reconstruction.cases import SIZES, Column
-from benchmarks.reconstruction.learned import FeedForward
+from benchmarks.reconstruction.learned import FeedForward, Fitted
 from benchmarks.reconstruction.rows import Every
 from mishape.learn.finding import Finder
 from mishape.learn.lit import Lit
@@ -38,6 +38,8 @@ class Effort:
         On each surface.
     turns
         Turned and mirrored images that networks are asked about.
+    fits
+        Turned and mirrored images that networks are fitted to.
     steps
         Of the trainings of Occupancy Networks' protocol.
     """
@@ -47,10 +49,11 @@ class Effort:
     images: int | None = None
     points: int = POINTS
     turns: int = 16
+    fits: int = 4
     steps: int = 2000
 
 
-QUICK = Effort(sizes=SIZES[:1], poses=1, images=1, points=500, turns=2, steps=2)
+QUICK = Effort(sizes=SIZES[:1], poses=1, images=1, points=500, turns=2, fits=1, steps=2)
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,8 @@ class Asking:
         Where answers are kept.
     finders
         Networks.
+    key
+        Of their weights: what other weights answered is not theirs.
     effort
         How much is done.
     """
@@ -73,6 +78,7 @@ class Asking:
     test: Path
     runs: Path
     finders: Sequence[Finder]
+    key: str
     effort: Effort
 
     def told(self, name: str, ways: Callable[[], Iterable[Baseline]], images: Callable[[], Iterable[Lit]]) -> Every:
@@ -87,6 +93,8 @@ class Asking:
 
     def networks(self, planes: int, column: Column) -> Iterator[Baseline]:
         """Yield the networks that find shapes in the world by so many planes."""
+        centre_z_nm = 0.0 if column == "true centre" else None
         for finder in self.finders:
             if finder.model.LEAST <= planes <= finder.model.MOST:
-                yield FeedForward(finder, self.effort.turns, 0.0 if column == "true centre" else None)
+                yield FeedForward(finder, self.effort.turns, centre_z_nm)
+                yield Fitted(finder, self.effort.fits, centre_z_nm)

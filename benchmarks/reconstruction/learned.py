@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from mishape.engine.sampled import SampledField
 from mishape.engine.scene import View
 from mishape.learn.extract import field_of
 from mishape.learn.finding import Finder, solid_in
+from mishape.learn.fitted import Fitter
+from mishape.learn.fitting import FitPlan
 from mishape.learn.known_box import KnownBox, known_box
 from mishape.learn.lit import Posed
 from mishape.learn.symmetries import averaged
@@ -44,11 +47,29 @@ class FeedForward(Baseline):
         return self.finder.model.kind
 
     def __call__(self, counts: Counts, view: View, posed: Posed | None = None) -> SampledField | None:
-        ask = partial(self.finder.odds_at, centre_z_nm=self.centre_z_nm)
+        ask = partial(self._asked(), centre_z_nm=self.centre_z_nm)
         try:
             return solid_in(averaged(ask, counts, view, self.turns), view, CORNERS)
         except ShapeError:
             return None
+
+    def _asked(self) -> Any:
+        return self.finder.odds_at
+
+
+@dataclass(frozen=True)
+class Fitted(FeedForward):
+    """The same network, each of whose answers is fitted to the image."""
+
+    plan: FitPlan = field(default_factory=FitPlan)
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """The model's kind."""
+        return f"{super().name}, fitted"
+
+    def _asked(self) -> Any:
+        return Fitter(self.finder, self.plan).odds_at
 
 
 @dataclass(frozen=True)

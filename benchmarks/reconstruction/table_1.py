@@ -57,7 +57,7 @@ def _answers(asking: Asking, asked: Cases) -> Every:
     return {
         **asking.told(f"baselines-{name}", lambda: _calibrated(asking, asked), images),
         **asking.told(f"onets-{name}", lambda: (InItsBox(make()) for make in boxed), images),
-        **asking.told(f"networks-{name}", lambda: asking.networks(planes, asked.column), images),
+        **asking.told(f"networks-{asking.key}-{name}", lambda: asking.networks(planes, asked.column), images),
     }
 
 
@@ -81,15 +81,18 @@ def _others(asking: Asking, view: str) -> list[str]:
 def _of_variant(asking: Asking, said: str, variant: Variant, asked: Cases) -> Every:
     planes = variant.changes.get("view", {}).get("grid", VIEWS[asked.view]["grid"])["shape"][0]
     ways = lambda: [*asking.networks(planes, asked.column), FlipCeiling()]  # noqa: E731 -- asked for when it is needed
-    return asking.told(f"variant-{asked.view}-{said}", ways, lambda: variant.images(asked))
+    return asking.told(f"variant-{asking.key}-{asked.view}-{said}", ways, lambda: variant.images(asked))
 
 
 def _pairs(every: Every) -> list[tuple[str, str]]:
-    """Return each network that finds shapes in the world, beside the best way without learning or truth."""
+    """Return which networks are compared with what: the best way without learning or truth, and markers."""
     own = [name for name in every if name.startswith("grid_")]
     others = [name for name in every if name not in own and not name.endswith(MARKED)]
     best = max(others, key=lambda name: float(mean(every[name], iou)))
-    return [(name, best) for name in own]
+    fits = [name for name in own if name.endswith("fitted")]
+    first = [(name, best) for name in own if name not in fits]
+    marker = "oracle ellipsoid" + MARKED
+    return [*first, *((fit, fit.partition(",")[0]) for fit in fits), *((fit, marker) for fit in fits)]
 
 
 SAID = (

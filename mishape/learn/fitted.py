@@ -25,6 +25,8 @@ LIKELY = -1.0
 """Logarithm of the odds above which a place may come to be inside."""
 ROOM_NM = 150.0
 """Around such places."""
+MOST_VOXELS = 100_000
+"""That hold light: of larger solids they are larger."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Fitter:
     law
         Of the noise; by default that of the image itself.
     voxel_nm
-        Of the lattice that holds the light.
+        Of the lattice that holds the light, at least.
     """
 
     finder: Finder
@@ -68,14 +70,15 @@ class Fitter:
         """
         finder, network = self.finder, self.finder.network
         batch, found = finder.features_of(counts, view, None, centre_z_nm)
-        box = _box(partial(finder.odds_of, found, batch, answer), view)
+        low_nm, high_nm = _box(partial(finder.odds_of, found, batch, answer), view)
+        voxel_nm = max(self.voxel_nm, float(np.prod(high_nm - low_nm) / MOST_VOXELS) ** (1 / 3))
         if answer is None and network.answers:
             answer = found.new_zeros(1, network.answers)
         solid = TracedFeatures(network, batch, found.float(), answer)
         law = NoiseLaw.of(counts) if self.law is None else self.law
         observed = torch.from_numpy(counts.astype(np.float32))
         with telling(network):
-            fit(solid, Synthesis.about(view, *box, self.voxel_nm, self.label), observed, law, self.plan)
+            fit(solid, Synthesis.about(view, low_nm, high_nm, voxel_nm, self.label), observed, law, self.plan)
         return partial(finder.odds_of, solid.features.detach(), batch, solid.answer)
 
 
