@@ -149,6 +149,7 @@ def test_no_command_of_the_readme_is_left_out() -> None:
         "pip install .",
         "mishape demo -o demo",
         "pip install '.[em]'",
+        "pip install '.[em,learn]' ./weights/mishape-weights-mitoseg",
     ]
     rest = [line.split(" ")[:2] for line in commands if line not in installing]
     assert rest == [
