@@ -124,7 +124,8 @@ def test_the_segmentation_of_the_readme(folder: Path) -> None:
     pytest.importorskip("mishape_weights_mitoseg")
     (commands,) = blocks("", "mishape segment")
     for command in commands.splitlines():
-        run(command, folder)
+        if not command.startswith(INSTALLING):
+            run(command, folder)
     (true,) = (folder / "light").glob("*.epi.masks_2d.ome.tif")
     assert dice(tifffile.imread(folder / "light/mask.tif") > 0, tifffile.imread(true) > 0) > 0.6
 
