@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from benchmarks.methods import METHODS, segmented
+from benchmarks.methods.mitosegnet import MitoSegNet
 from benchmarks.results import markdown
 from benchmarks.segmentation import transfer
 from benchmarks.segmentation.models import default, learned, masks, papers
@@ -99,9 +101,12 @@ def _scores(
 ) -> Scores:
     def made() -> Scores:
         chosen = pairs[: sets.sizes.slow] if method in SLOW else pairs
-        training = _labelled(sets, definition) if METHODS[method].sees in ("one image", "training set") else []
+        way = METHODS[method]
+        if isinstance(way, MitoSegNet):
+            way = replace(way, steps=sets.sizes.method_steps)
+        training = _labelled(sets, definition) if way.sees in ("one image", "training set") else []
         tested = [(pair.picture, pair.mask) for pair in chosen]
-        return Scores.of(segmented(METHODS[method], tested, training, pixel_nm, 1), chosen)
+        return Scores.of(segmented(way, tested, training, pixel_nm, 1), chosen)
 
     return kept_scores(runs / "scores" / f"S2-{method}-{name}.json", made)
 

@@ -43,6 +43,8 @@ class Sizes:
         Large fields of networks.
     steps
         Of a training.
+    method_steps
+        Of a training of another method's network.
     slow
         Pictures at most for methods that take seconds for each.
     workers
@@ -53,11 +55,12 @@ class Sizes:
     test: int = 40
     networks: int = 4
     steps: int = 4000
+    method_steps: int = 1000
     slow: int = 20
     workers: int = 2
 
 
-QUICK = Sizes(train=8, test=2, networks=0, steps=4, slow=1, workers=1)
+QUICK = Sizes(train=8, test=2, networks=0, steps=4, method_steps=4, slow=1, workers=1)
 
 
 @dataclass(frozen=True)
