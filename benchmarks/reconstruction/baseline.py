@@ -24,9 +24,13 @@ Counts = NDArray[Any]
 class Baseline(ABC):
     """A way to find a shape."""
 
-    name: ClassVar[str]
     sees_truth: ClassVar[bool] = False
     """Whether it is shown the answer: then it is a marker, no way to find anything."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What tables call it."""
 
     @abstractmethod
     def __call__(self, counts: Counts, view: View, posed: Posed | None = None) -> SampledField | None:

@@ -42,7 +42,7 @@ class FeedForward(Baseline):
     centre_z_nm: float | None
 
     @property
-    def name(self) -> str:  # type: ignore[override]
+    def name(self) -> str:
         """The model's kind."""
         return self.finder.model.kind
 
@@ -64,7 +64,7 @@ class Fitted(FeedForward):
     plan: FitPlan = field(default_factory=FitPlan)
 
     @property
-    def name(self) -> str:  # type: ignore[override]
+    def name(self) -> str:
         """The model's kind."""
         return f"{super().name}, fitted"
 
@@ -86,7 +86,7 @@ class InItsBox(Baseline):
     sees_truth = True
 
     @property
-    def name(self) -> str:  # type: ignore[override]
+    def name(self) -> str:
         """The model's kind and frame."""
         return f"{self.finder.model.kind}, {self.finder.model.frame}"
 

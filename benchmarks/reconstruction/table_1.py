@@ -80,7 +80,10 @@ def _others(asking: Asking, view: str) -> list[str]:
 
 def _of_variant(asking: Asking, said: str, variant: Variant, asked: Cases) -> Every:
     planes = variant.changes.get("view", {}).get("grid", VIEWS[asked.view]["grid"])["shape"][0]
-    ways = lambda: [*asking.networks(planes, asked.column), FlipCeiling()]  # noqa: E731 -- asked for when it is needed
+
+    def ways() -> list[Baseline]:
+        return [*asking.networks(planes, asked.column), FlipCeiling()]
+
     return asking.told(f"variant-{asking.key}-{asked.view}-{said}", ways, lambda: variant.images(asked))
 
 
