@@ -14,8 +14,10 @@ pytest.importorskip("safetensors")
 
 from torch.nn import functional  # noqa: E402 -- needs torch
 
+from mishape.learn.light import HEIGHT, MISMATCH  # noqa: E402
 from mishape.learn.models.grid_image import GridImage  # noqa: E402
 from mishape.learn.models.grid_stack import GridStack  # noqa: E402
+from mishape.learn.models.light_network import beyond_focus  # noqa: E402
 from mishape.learn.models.onet_image import OnetImage  # noqa: E402
 from mishape.learn.models.onet_light_network import in_box  # noqa: E402
 from mishape.learn.models.onet_stack import OnetStack  # noqa: E402
@@ -232,6 +234,39 @@ def test_an_answer_chooses_among_solids() -> None:
     assert torch.equal(middle, same)
     assert torch.equal(other[0], middle[0])
     assert (other[1] - middle[1]).abs().max() > 1e-3
+
+
+def of_two_planes(given: dict[str, Any]) -> dict[str, Any]:
+    """The same images, each plane once more 100 nm further."""
+    planes, focus_um, lit = (torch.cat([given[name]] * 2, dim=1) for name in ("planes", "focus_um", "lit"))
+    return {**given, "planes": planes, "focus_um": focus_um + torch.tensor([0.0, 0.1]), "lit": lit}
+
+
+def with_optics(given: dict[str, Any], number: int, value: float) -> dict[str, Any]:
+    optics = given["optics"].clone()
+    optics[:, number] = value
+    return {**given, "optics": optics}
+
+
+def test_a_mirrored_solid_costs_the_same_where_an_image_does_not_tell_it() -> None:
+    """In one plane and matched media, unless the height is known; in focus, knowing it says nothing."""
+    single = with_optics(with_optics(batch(1, frame="world"), HEIGHT - 1, 0.0), HEIGHT, 0.0)
+    network = stirred(new(8, GridImage(**FINE).network)).eval()
+
+    def costs(given: dict[str, Any]) -> tuple[float, float]:
+        both = (given["places_um"], beyond_focus(given, given["places_um"]))
+        first, second = (
+            network.loss({**given, "places_um": places}, torch.Generator().manual_seed(0))[0].item() for places in both
+        )
+        return first, second
+
+    known = with_optics(single, HEIGHT - 1, 1.0)
+    for given in (single, known, with_optics(known, HEIGHT, 0.1)):
+        first, second = costs(given)
+        assert first == pytest.approx(second, abs=1e-5)
+    for given in (with_optics(known, HEIGHT, 0.9), with_optics(single, MISMATCH, 0.1), of_two_planes(single)):
+        first, second = costs(given)
+        assert abs(first - second) > 1e-3
 
 
 @pytest.mark.parametrize(("model", "planes"), [(GridImage(**FINE), 1), (GridStack(**FINE, answers=2), 3)])

@@ -14,6 +14,8 @@ from mishape.learn.noise_law import NORMAL
 
 OPTICS = 10
 """Numbers that say how an image was made, and how high its shape lies if that is known."""
+MISMATCH, HEIGHT = 5, 9
+"""Which of them say how far the indices differ, and that height."""
 HEIGHT_NM = 250.0
 """Unit of that height."""
 DARK, BRIGHT = 20.0, 99.8

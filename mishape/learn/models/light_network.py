@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mishape.learn.light import OPTICS
+from mishape.learn.light import HEIGHT, MISMATCH, OPTICS
 from mishape.learn.models.unet_network import twice
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ CONTEXT = 64
 """Numbers that the optics become."""
 WAVES = 6
 """Sines, and as many cosines, by which a z is told; the longest wave is 4 um."""
+IN_FOCUS = 0.2
+"""Shapes known to lie this near to the focus, in units of the optics' height, may as well lie on its other side."""
 EDGE_NM = 15.0
 """Distance over which the odds of being inside change by e: hard labels would make a step of it."""
 
@@ -84,8 +86,13 @@ class LightNetwork(nn.Module):
         return self.read(known)[..., 0]  # type: ignore[no-any-return]
 
     def loss(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        """Return cross entropy in the mean of places, and the weighted divergence of the answers."""
+        """Return cross entropy in the mean of places, and the weighted divergence of the answers.
+
+        Where an image does not tell a solid from its mirror image, the one counts that the network's own answer is
+        nearer to: so it tells one of the two, not what is between them.
+        """
         features = self.features(batch)
+        batch = {**batch, "places_um": self._settled(features, batch)}
         told = -batch["distance_nm"] / EDGE_NM
         answer, divergence = None, batch["distance_nm"].new_zeros(())
         if self.answers:
@@ -94,6 +101,23 @@ class LightNetwork(nn.Module):
         wrong = functional.binary_cross_entropy_with_logits(odds, torch.sigmoid(told))
         numbers = {"wrong": float(wrong.detach()), "divergence": float(divergence.detach())}
         return wrong + self.divergence_weight * divergence, numbers
+
+    @torch.no_grad()
+    def _settled(self, features: Tensor, batch: dict[str, Tensor]) -> Tensor:
+        """Return the places, or those on the other side of the focus, whichever an image's middle answer fits more."""
+        places, free, told = batch["places_um"], is_mirrored(batch), torch.sigmoid(-batch["distance_nm"] / EDGE_NM)
+        if not free.any():
+            return places
+        both = torch.stack([places, beyond_focus(batch, places)])
+        wrong = torch.stack(
+            [
+                functional.binary_cross_entropy_with_logits(
+                    self.odds(features, batch, one).float(), told, reduction="none"
+                ).mean(dim=1)
+                for one in both
+            ]
+        )
+        return torch.where((free & (wrong[1] < wrong[0]))[:, None, None], both[1], both[0])
 
     def _known(self, features: Tensor, batch: dict[str, Tensor], places_um: Tensor) -> Tensor:
         """Return what is known of places: features of the pixels about them, and their z."""
@@ -135,6 +159,20 @@ class _Told(nn.Module):
 def middle_um(batch: dict[str, Tensor]) -> Tensor:
     """Return the mean of the z that are in focus, (B,) um."""
     return (batch["focus_um"] * batch["lit"]).sum(dim=1) / batch["lit"].sum(dim=1)
+
+
+def is_mirrored(batch: dict[str, Tensor]) -> Tensor:
+    """Tell of which images, (B,), a solid's mirror image in the focal plane would be the same.
+
+    Those of one plane, in media of one index, whose solid is not known to lie above or below the focus.
+    """
+    optics, single = batch["optics"], batch["lit"].sum(dim=1) == 1
+    return single & (optics[:, MISMATCH] == 0) & (optics[:, HEIGHT].abs() < IN_FOCUS)
+
+
+def beyond_focus(batch: dict[str, Tensor], places_um: Tensor) -> Tensor:
+    """Return where (B, n, 3) places of the world come to lie if it is mirrored in the middle of the planes, um."""
+    return torch.cat([places_um[..., :2], 2 * middle_um(batch)[:, None, None] - places_um[..., 2:]], dim=-1)
 
 
 def waves(z_um: Tensor) -> Tensor:
