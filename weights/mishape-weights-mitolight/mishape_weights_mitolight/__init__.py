@@ -1,0 +1,1 @@
+"""Weights of networks that find mitochondria in stacks and in single images."""
