@@ -12,7 +12,7 @@ from benchmarks.kept import kept
 from benchmarks.reconstruction.answers import Answer, answers
 from benchmarks.reconstruction.baseline import Baseline
 from benchmarks.reconstruction.cases import SIZES, Column
-from benchmarks.reconstruction.learned import FeedForward, Fitted
+from benchmarks.reconstruction.learned import FeedForward, Fitted, OneSided
 from benchmarks.reconstruction.rows import Every
 from mishape.learn.finding import Finder
 from mishape.learn.lit import Lit
@@ -39,7 +39,7 @@ class Effort:
     turns
         Turned and mirrored images that networks are asked about.
     fits
-        Turned and mirrored images that networks are fitted to.
+        Turned and mirrored stacks that networks are fitted to; single images as they are.
     steps
         Of the trainings of Occupancy Networks' protocol.
     """
@@ -49,8 +49,8 @@ class Effort:
     images: int | None = None
     points: int = POINTS
     turns: int = 16
-    fits: int = 4
-    steps: int = 2000
+    fits: int = 2
+    steps: int = 1000
 
 
 QUICK = Effort(sizes=SIZES[:1], poses=1, images=1, points=500, turns=2, fits=1, steps=2)
@@ -97,4 +97,6 @@ class Asking:
         for finder in self.finders:
             if finder.model.LEAST <= planes <= finder.model.MOST:
                 yield FeedForward(finder, self.effort.turns, centre_z_nm)
+                if planes == 1:
+                    yield OneSided(finder, self.effort.turns, centre_z_nm)
                 yield Fitted(finder, self.effort.fits, centre_z_nm)

@@ -49,24 +49,43 @@ class FeedForward(Baseline):
     def __call__(self, counts: Counts, view: View, posed: Posed | None = None) -> SampledField | None:
         ask = partial(self._asked(), centre_z_nm=self.centre_z_nm)
         try:
-            return solid_in(averaged(ask, counts, view, self.turns), view, CORNERS)
+            return solid_in(averaged(ask, counts, view, self._turns(counts)), view, CORNERS)
         except ShapeError:
             return None
 
     def _asked(self) -> Any:
         return self.finder.odds_at
 
+    def _turns(self, counts: Counts) -> int:
+        return self.turns
+
 
 @dataclass(frozen=True)
-class Fitted(FeedForward):
-    """The same network, each of whose answers is fitted to the image."""
+class OneSided(FeedForward):
+    """The same network, asked once about a single image: of two solids that mirror each other it tells one.
+
+    The mean over turned and mirrored images is neither: it is what both have, and a part of what one has.
+    """
+
+    @property
+    def name(self) -> str:
+        """The model's kind."""
+        return f"{super().name}, one side"
+
+    def _turns(self, counts: Counts) -> int:
+        return 1 if len(counts) == 1 else self.turns
+
+
+@dataclass(frozen=True)
+class Fitted(OneSided):
+    """The same, each of whose answers is fitted to the image."""
 
     plan: FitPlan = field(default_factory=FitPlan)
 
     @property
     def name(self) -> str:
         """The model's kind."""
-        return f"{super().name}, fitted"
+        return f"{self.finder.model.kind}, fitted"
 
     def _asked(self) -> Any:
         return Fitter(self.finder, self.plan).odds_at

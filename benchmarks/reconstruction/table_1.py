@@ -13,7 +13,7 @@ from benchmarks.reconstruction.baseline import Baseline
 from benchmarks.reconstruction.baselines import baselines
 from benchmarks.reconstruction.cases import COLUMNS, SCATTER_NM, SEED, VIEWS, Cases
 from benchmarks.reconstruction.known_shapes import solids_of
-from benchmarks.reconstruction.learned import InItsBox
+from benchmarks.reconstruction.learned import Fitted, InItsBox
 from benchmarks.reconstruction.markers import FlipCeiling
 from benchmarks.reconstruction.onets import FRAMES, trained
 from benchmarks.reconstruction.rows import Every, classes_table, differences, further_table, iou, main_table, mean
@@ -82,7 +82,8 @@ def _of_variant(asking: Asking, said: str, variant: Variant, asked: Cases) -> Ev
     planes = variant.changes.get("view", {}).get("grid", VIEWS[asked.view]["grid"])["shape"][0]
 
     def ways() -> list[Baseline]:
-        return [*asking.networks(planes, asked.column), FlipCeiling()]
+        own = (way for way in asking.networks(planes, asked.column) if not isinstance(way, Fitted))
+        return [*own, FlipCeiling()]
 
     return asking.told(f"variant-{asking.key}-{asked.view}-{said}", ways, lambda: variant.images(asked))
 

@@ -30,6 +30,22 @@ MOST_VOXELS = 100_000
 
 
 @dataclass(frozen=True)
+class Fit:
+    """A solid that was fitted to an image.
+
+    Parameters
+    ----------
+    odds
+        What tells the odds at places of the world.
+    nats
+        How unlikely the photons and its numbers are, together: of all fits to one image, the lowest explains it best.
+    """
+
+    odds: Odds
+    nats: float
+
+
+@dataclass(frozen=True)
 class Fitter:
     """A network whose answers are fitted to the image.
 
@@ -56,10 +72,15 @@ class Fitter:
     law: NoiseLaw | None = None
     voxel_nm: float = 45.0
 
-    def odds_at(
-        self, counts: NDArray[Any], view: View, answer: Tensor | None = None, centre_z_nm: float | None = None
-    ) -> Odds:
+    def odds_at(self, counts: NDArray[Any], view: View, centre_z_nm: float | None = None) -> Odds:
         """Return what tells the odds at places of the world, for a (P, H, W) image, as `Finder.odds_at` does.
+
+        Of all fits it is the likeliest; see `fits`.
+        """
+        return min(self.fits(counts, view, centre_z_nm), key=lambda one: one.nats).odds
+
+    def fits(self, counts: NDArray[Any], view: View, centre_z_nm: float | None = None) -> list[Fit]:
+        """Return solids fitted to a (P, H, W) image, of which each began at another of the network's answers.
 
         Raises
         ------
@@ -68,18 +89,32 @@ class Fitter:
         ShapeError
             If the network finds nothing to begin with.
         """
+        batch, found = self.finder.features_of(counts, view, None, centre_z_nm)
+        starts = answers_of(self.finder.network, self.plan.starts)
+        return [self._fit(counts, view, batch, found, start) for start in starts]
+
+    def _fit(
+        self, counts: NDArray[Any], view: View, batch: dict[str, Tensor], found: Tensor, start: Tensor | None
+    ) -> Fit:
+        """Return the solid that the features tell by an answer, fitted."""
         finder, network = self.finder, self.finder.network
-        batch, found = finder.features_of(counts, view, None, centre_z_nm)
-        low_nm, high_nm = _box(partial(finder.odds_of, found, batch, answer), view)
+        low_nm, high_nm = _box(partial(finder.odds_of, found, batch, start), view)
         voxel_nm = max(self.voxel_nm, float(np.prod(high_nm - low_nm) / MOST_VOXELS) ** (1 / 3))
-        if answer is None and network.answers:
-            answer = found.new_zeros(1, network.answers)
-        solid = TracedFeatures(network, batch, found.float(), answer)
+        solid = TracedFeatures(network, batch, found.float(), start)
         law = NoiseLaw.of(counts) if self.law is None else self.law
         observed = torch.from_numpy(counts.astype(np.float32))
         with telling(network):
-            fit(solid, Synthesis.about(view, low_nm, high_nm, voxel_nm, self.label), observed, law, self.plan)
-        return partial(finder.odds_of, solid.features.detach(), batch, solid.answer)
+            done = fit(solid, Synthesis.about(view, low_nm, high_nm, voxel_nm, self.label), observed, law, self.plan)
+        nats = done.misfit[-1] * counts.size + self.plan.prior * float(solid.cost().detach())
+        return Fit(partial(finder.odds_of, solid.features.detach(), batch, solid.answer), nats)
+
+
+def answers_of(network: Any, count: int) -> list[Tensor | None]:
+    """Return the middle one of a network's answers and others, drawn; the only one where it has no more."""
+    if not network.answers:
+        return [None]
+    drawn = torch.randn(count - 1, 1, network.answers, generator=torch.Generator().manual_seed(0))
+    return [torch.zeros(1, network.answers), *drawn]
 
 
 def _box(odds: Odds, view: View) -> tuple[Points, Points]:

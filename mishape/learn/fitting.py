@@ -48,12 +48,15 @@ class FitPlan:
         ones.
     prior
         Weight of the cost of the numbers, beside the photons' likelihood.
+    starts
+        Answers of the network from which fits begin, where it has more than one.
     """
 
     steps: int = 40
     rate: float = 0.02
     sharp: float = 4.0
-    prior: float = 1.0
+    prior: float = 3.0
+    starts: int = 1
 
 
 @dataclass(frozen=True)
